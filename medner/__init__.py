@@ -1,0 +1,1 @@
+"""MedNER: clinical named entity recognition whose scores can be trusted."""

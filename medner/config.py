@@ -1,0 +1,367 @@
+"""The options of every run: their types, their checks, and who decides where several propose.
+
+Imported before everything heavy, so that a wrong option is told within a second.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from medner.corpora import FORMATS, CorpusSource
+from medner.corpora.errata import ERRATA
+from medner.errors import ConfigError
+from medner.labels import FLATTEN
+from medner.split import check_options
+
+
+@dataclass
+class CorpusConfig:
+    name: str = "???"
+    format: str = "???"  # one of FORMATS
+    path: str | None = None  # folder, file or zip
+    parts: dict[str, str] = field(default_factory=dict)  # official split: part -> file name pattern
+    errata: str | None = None  # one of ERRATA
+    types: dict[str, str] = field(default_factory=dict)  # the corpus's types -> those to be used
+    homepage: str | None = None  # where the release is to be had
+
+
+@dataclass
+class SplitConfig:
+    seed: int = 0
+    validation: float = 0.1  # a share, or a number of documents
+    test: float = 0  # likewise
+    folds: int | None = None  # cross-validation: `fold` (from 1) of `folds` is the test part
+    fold: int | None = None
+    test_ids: str | None = None  # file: ids of the test part, one a line
+    groups: str | None = None  # file: `document,group`, such as patients; never cut by a split
+    official: bool | None = None  # the corpus's own split: taken where there is one, unless false
+
+
+@dataclass
+class DataConfig(CorpusConfig):
+    flatten: str = "longest_first"  # one of FLATTEN: which of overlapping entities train
+    split: SplitConfig = field(default_factory=SplitConfig)
+
+
+@dataclass
+class LabelMapConfig:
+    name: str = "???"
+    types: dict[str, list[str]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    join_preceding: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class EvalDatasetConfig(CorpusConfig):
+    part: str | None = None  # of the official split; null: all documents
+    own: bool = False  # the run's own corpus and split, instead of one given here
+    label_map: LabelMapConfig | None = None  # null: the model's types are the corpus's
+
+
+@dataclass
+class ModelConfig:
+    name: str = "???"  # owner/name as on the hub, or a folder
+    label: str = "???"  # what runs and tables call it
+    package: str | None = None  # Python package that ships it, in its folder `model`
+    weights: str = "pretrained"  # or random: built from the configuration alone
+    attention_dropout: float | None = None  # null: the encoder's own
+    precision: str | None = None  # from here on: what the model proposes
+    effective_batch: int | None = None
+    device_batch: int | None = None
+    learning_rate: float | None = None
+
+
+@dataclass
+class WindowConfig:
+    length: int = 512  # tokens, special ones counted
+    context: int = 64  # tokens of context, at least, on both sides of every token but at the ends
+
+
+@dataclass
+class TrainingOptions:
+    max_epochs: int | None = None
+    patience: int | None = None  # epochs without a better validation F1 before training stops
+    learning_rate: float | None = None
+    warmup: float | None = None  # share of all steps
+    weight_decay: float | None = None
+    gradient_clip: float | None = None  # norm; 0 for none
+    effective_batch: int | None = None  # windows an optimiser step: a part of the protocol
+    device_batch: int | None = None  # windows a device holds at once; null: all of them
+    precision: str | None = None  # one of PRECISIONS
+
+
+@dataclass
+class TrainerConfig(TrainingOptions):
+    accelerator: str = "auto"
+    default: TrainingOptions = field(default_factory=TrainingOptions)
+
+
+@dataclass
+class HardwareConfig:
+    """May change what a device can hold or compute with, never the protocol."""
+
+    name: str = "???"
+    precision: str | None = None
+    device_batch: int | None = None
+
+
+@dataclass
+class ExperimentConfig(TrainingOptions):
+    name: str = "???"
+
+
+@dataclass
+class LoggerConfig:
+    name: str = "???"
+    project: str = "medner"
+    entity: str | None = None  # W&B team; null: the account's own
+    offline: bool | None = None  # null: where there is no account
+
+
+@dataclass
+class TrainConfig:
+    seed: int = 0
+    output_dir: str = "runs"
+    corpora_dir: str = "corpora"
+    hub_mirror: str | None = None
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    window: WindowConfig = field(default_factory=WindowConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    experiment: ExperimentConfig | None = None
+    logger: LoggerConfig | None = None
+
+
+@dataclass
+class EvaluationOptions:
+    accelerator: str = "auto"
+    precision: str | None = None  # null: the run's
+    device_batch: int | None = None  # null: the run's
+
+
+@dataclass
+class EvaluateConfig:
+    run: str | None = None  # folder of a run; null: the newest below output_dir
+    ckpt_path: str | None = None  # a checkpoint, instead of a run
+    output_dir: str = "runs"
+    corpora_dir: str = "corpora"
+    eval_dataset: EvalDatasetConfig = field(default_factory=EvalDatasetConfig)
+    trainer: EvaluationOptions = field(default_factory=EvaluationOptions)
+
+
+PRECISIONS = (
+    "16", "bf16", "32", "64", "16-mixed", "bf16-mixed",
+    "16-true", "bf16-true", "32-true", "64-true",
+)  # fmt: skip
+_CHOICES = {
+    "data.format": sorted(FORMATS),
+    "data.errata": [*sorted(ERRATA), None],
+    "data.flatten": sorted(FLATTEN),
+    "eval_dataset.format": sorted(FORMATS),
+    "eval_dataset.errata": [*sorted(ERRATA), None],
+    "model.weights": ["pretrained", "random"],
+    "trainer.accelerator": ["auto", "cpu", "gpu"],
+}
+_POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
+_NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip")
+_SHARES = ("warmup", "attention_dropout")
+
+
+def register() -> None:
+    """Make the schemas known to Hydra, for the defaults lists in conf/."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(name="evaluate_schema", node=EvaluateConfig)
+
+
+def check(config: DictConfig) -> None:
+    """Hold a composed configuration to what its types cannot say.
+
+    Raises:
+        ConfigError: one line that names the option and what it takes.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    own = config.get("eval_dataset", {}).get("own")
+    missing = [key for key in missing if not (own and key.startswith("eval_dataset."))]
+    if missing:
+        raise ConfigError(f"{missing[0]} is not set; give {missing[0]}=...")
+    for key, choices in _CHOICES.items():
+        value = None if own and key.startswith("eval_dataset.") else OmegaConf.select(config, key)
+        if value is not None and value not in choices:
+            raise ConfigError(f"{key}={value}: takes {_either(choices)}")
+    for key, value in _leaves(config):
+        _check_value(key, value)
+    if "data" in config:
+        _check_split(config)
+        _check_window(config.window)
+    if config.get("run") is not None and config.get("ckpt_path") is not None:
+        raise ConfigError("run and ckpt_path contradict each other; give one of them")
+
+
+def _check_value(key: str, value: Any) -> None:
+    name = key.rpartition(".")[2]
+    if name in _POSITIVE and value <= 0:
+        raise ConfigError(f"{key}={value}: takes a number above 0")
+    if name in _NOT_NEGATIVE and value < 0:
+        raise ConfigError(f"{key}={value}: takes a number of at least 0")
+    if name in _SHARES and not 0 <= value < 1:
+        raise ConfigError(f"{key}={value}: takes a share from 0 to below 1")
+    if name == "precision" and value not in PRECISIONS:
+        raise ConfigError(f"{key}={value}: takes {_either(PRECISIONS)}")
+
+
+def _check_split(config: DictConfig) -> None:
+    split = config.data.split
+    if split.official and not config.data.parts:
+        raise ConfigError(
+            f"data.split.official=true: {config.data.name} has no official split (data.parts)"
+        )
+    try:
+        check_options(
+            seed=split.seed,
+            validation=split.validation,
+            test=split.test,
+            folds=split.folds,
+            fold=split.fold,
+            test_ids=split.test_ids,
+            official=split.official,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"data.split: {error}") from None
+
+
+def _check_window(window: DictConfig) -> None:
+    if window.length < 8:
+        raise ConfigError(f"window.length={window.length}: takes at least 8 tokens")
+    most = (window.length - 4) // 2  # two special tokens, and room for one of the window's own
+    if not 0 <= window.context <= most:
+        raise ConfigError(
+            f"window.context={window.context}: takes 0 to {most} with window.length={window.length}"
+        )
+
+
+def uses_official_split(config: DictConfig) -> bool:
+    """Whether to take the corpus's own parts: if it has some, and nothing else is asked for."""
+    split = config.data.split
+    if split.official is not None:
+        return split.official
+    return bool(config.data.parts) and not (split.test or split.folds or split.test_ids)
+
+
+def corpus_source(config: DictConfig) -> CorpusSource:
+    """What the readers need of ``data`` or ``eval_dataset``."""
+    return CorpusSource(
+        name=config.name,
+        format=config.format,
+        path=config.path,
+        parts=dict(config.parts),
+        errata=config.errata,
+        types=dict(config.types),
+        homepage=config.homepage,
+    )
+
+
+def resolve(config: DictConfig, proposed: HardwareConfig) -> list[str]:
+    """Settle every training option in place, under ``trainer``; the one place where this is done.
+
+    Command line, then experiment, then hardware, then model, then default.
+
+    Args:
+        config: a checked :class:`TrainConfig`.
+        proposed: ``config.hardware``, or what it stands for on this machine.
+
+    Returns:
+        A line for each option: its value and who decided.
+
+    Raises:
+        ConfigError: if a batch asked for on the command line does not divide the effective batch.
+    """
+    proposers = {
+        "command line": config.trainer,
+        "experiment": config.experiment or {},
+        f"hardware {proposed.name}": OmegaConf.structured(proposed),
+        f"model {config.model.label}": config.model,
+        "default": config.trainer.default,
+    }
+    lines = []
+    for option in (option.name for option in fields(TrainingOptions)):
+        proposals = {who: values.get(option) for who, values in proposers.items()}
+        who = next((who for who, value in proposals.items() if value is not None), "default")
+        config.trainer[option] = proposals[who]
+        if option == "device_batch":
+            who = _fit_device_batch(config.trainer, who)
+        lines.append(f"trainer.{option}={config.trainer[option]}  ({who})")
+    return lines
+
+
+def _fit_device_batch(trainer: DictConfig, who: str) -> str:
+    """Make the device batch a divisor of the effective batch."""
+    effective, device = trainer.effective_batch, trainer.device_batch
+    if device is None or (device > effective and who != "command line"):
+        trainer.device_batch = effective
+        return who if device is None else f"{who}: {device}, but the effective batch is smaller"
+    if effective % device and who == "command line":
+        raise ConfigError(
+            f"trainer.device_batch={device}: takes a divisor of "
+            f"trainer.effective_batch={effective}, for which it accumulates"
+        )
+    while effective % trainer.device_batch:
+        trainer.device_batch -= 1
+    return who if trainer.device_batch == device else f"{who}: {device}, made a divisor"
+
+
+def explain(error: Exception) -> str:
+    """One line for an error of Hydra's or OmegaConf's: the option, and what it takes."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        return _explain_key(cause)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, MissingConfigException):
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        if error.options and option:
+            return f"{group}={option}: {group} takes {_either(error.options)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {lines[0]}; in a shell, put quotes around the whole argument"
+    if lines[0].startswith("You must specify"):
+        return f"{lines[0].split(', e.g')[0]}; it takes {_either(lines[2:])}"
+    return " ".join(lines)
+
+
+def _explain_key(error: OmegaConfBaseException) -> str:
+    key, problem = str(error.full_key), str(error).splitlines()[0]
+    parent = error.parent_node
+    if "not in" in problem and OmegaConf.is_dict(parent):
+        place, _, name = key.rpartition(".")
+        known = [str(option) for option in parent]
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"{place or 'it'} takes {_either(known)}"
+        return f"{key}: there is no such option; {hint}"
+    if "Invalid type assigned" in problem:
+        return f"{key}: a group of options; choose one by {key.replace('.', '/')}=NAME"
+    return f"{key}: {problem}"
+
+
+def _leaves(config: DictConfig, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key in config:
+        if OmegaConf.is_missing(config, key):
+            continue
+        value = config[key]
+        if isinstance(value, DictConfig):
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", value
+
+
+def _either(choices: Iterable[Any]) -> str:
+    names = ["null" if choice is None else str(choice) for choice in choices]
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException)

@@ -1,0 +1,238 @@
+"""Windows of documents as batches: shuffled by length for training, whole for evaluation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from medner.documents import Document
+from medner.encoder import special_ids
+from medner.labels import IGNORED, Labels, flatten
+from medner.windows import TokenizedDocument, Window, cut, tokenise
+
+_POOL = 16  # effective batches that are sorted by length together
+_JITTER = 0.1  # of the length, so that a window's neighbours change from epoch to epoch
+
+
+def effective_batches(
+    lengths: NDArray[np.int64], size: int, seed: int, epoch: int
+) -> list[NDArray[np.int64]]:
+    """The windows of an epoch in batches of similar length; a pure function of its arguments.
+
+    Args:
+        lengths: tokens of each window, shape (windows,).
+        size: windows in a batch; the last of a pool of batches may have fewer.
+
+    Returns:
+        Indices of windows, every window once.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    order = rng.permutation(len(lengths))
+    noisy = lengths * rng.uniform(1 - _JITTER, 1 + _JITTER, len(lengths))
+    batches = []
+    for at in range(0, len(order), size * _POOL):
+        pool = order[at : at + size * _POOL]
+        pool = pool[np.argsort(-noisy[pool], kind="stable")]
+        batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """The windows that a device takes at once, and how many tokens their effective batch has."""
+
+    windows: tuple[int, ...]
+    supervised: int
+
+
+class BatchSampler(Sampler[MicroBatch]):
+    """Micro-batches of an epoch, in the order that (seed, epoch) gives.
+
+    Lightning calls ``set_epoch``. A run that resumes in the middle of an epoch starts with
+    ``epoch`` and the number of micro-batches to ``skip`` in it.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        supervised: Sequence[int],
+        *,
+        effective_batch: int,
+        device_batch: int,
+        seed: int,
+        epoch: int = 0,
+        skip: int = 0,
+    ) -> None:
+        self.lengths = np.asarray(lengths)
+        self.supervised = np.asarray(supervised)
+        self.effective_batch = effective_batch
+        self.device_batch = device_batch
+        self.seed = seed
+        self.epoch = epoch
+        self._skip = (epoch, skip)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Micro-batches of a whole epoch, whatever is skipped."""
+        whole, rest = divmod(len(self.lengths), self.effective_batch)
+        return whole * -(-self.effective_batch // self.device_batch) + -(-rest // self.device_batch)
+
+    def __iter__(self) -> Iterator[MicroBatch]:
+        epoch, skip = self._skip
+        micro_batches = self._micro_batches()
+        return iter(micro_batches[skip:] if epoch == self.epoch else micro_batches)
+
+    def _micro_batches(self) -> list[MicroBatch]:
+        return [
+            MicroBatch(
+                tuple(batch[at : at + self.device_batch].tolist()),
+                int(self.supervised[batch].sum()),
+            )
+            for batch in effective_batches(
+                self.lengths, self.effective_batch, self.seed, self.epoch
+            )
+            for at in range(0, len(batch), self.device_batch)
+        ]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows as tensors, each of shape (windows, tokens with special ones).
+
+    ``labels`` are ``IGNORED`` wherever a token carries no loss. The windows' own text begins at
+    position ``lead``. ``supervised`` counts the tokens that carry a loss here,
+    ``effective_supervised`` those of the effective batch that this one is a part of.
+    """
+
+    windows: tuple[Window, ...]
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    labels: torch.Tensor
+    lead: int
+    supervised: int
+    effective_supervised: int
+
+    def to(self, device: torch.device, **options: Any) -> "Batch":
+        tensors = ("input_ids", "attention_mask", "labels")
+        moved = {name: getattr(self, name).to(device, **options) for name in tensors}
+        return replace(self, **moved)
+
+
+class Batches(Dataset):
+    """The windows' batches."""
+
+    def __init__(
+        self, windows: Sequence[Window], tags: Mapping[TokenizedDocument, NDArray[np.int64]],
+        tokenizer: Tokenizer, pad_id: int,
+    ) -> None:  # fmt: skip
+        self.windows = windows
+        self.tags = tags
+        self.before, self.behind = special_ids(tokenizer)
+        self.pad_id = pad_id
+
+    def __getitem__(self, batch: MicroBatch) -> Batch:
+        windows = tuple(self.windows[index] for index in batch.windows)
+        lead, special = len(self.before), len(self.before) + len(self.behind)
+        shape = len(windows), max(map(len, windows)) + special
+        ids = np.full(shape, self.pad_id, dtype=np.int64)
+        mask = np.zeros(shape, dtype=np.int64)
+        labels = np.full(shape, IGNORED, dtype=np.int64)
+        for row, window in enumerate(windows):
+            inner = window.tokens.ids[window.start : window.end]
+            ids[row, : len(window) + special] = [*self.before, *inner, *self.behind]
+            mask[row, : len(window) + special] = 1
+            own = slice(
+                lead + window.own_start - window.start, lead + window.own_end - window.start
+            )
+            labels[row, own] = self.tags[window.tokens][window.own_start : window.own_end]
+        return Batch(
+            windows,
+            input_ids=torch.from_numpy(ids),
+            attention_mask=torch.from_numpy(mask),
+            labels=torch.from_numpy(labels),
+            lead=lead,
+            supervised=int((labels != IGNORED).sum()),
+            effective_supervised=batch.supervised,
+        )
+
+
+class NerDataModule(pl.LightningDataModule):
+    """The parts of a split, tokenised and cut into windows.
+
+    Args:
+        parts: documents by part; ``train`` and ``validation`` for fitting, any one for prediction.
+        labels, flatten_rule: how entities become tags.
+        tokenizer, pad_id: of the encoder.
+        length: the most tokens that the encoder takes, special ones counted.
+        context: see :func:`medner.windows.cut`.
+        effective_batch: windows an optimiser step.
+        device_batch: windows a device holds at once.
+        seed: of the training order.
+    """
+
+    def __init__(
+        self, parts: Mapping[str, Sequence[Document]], *, labels: Labels, flatten_rule: str,
+        tokenizer: Tokenizer, pad_id: int, length: int, context: int, effective_batch: int = 8,
+        device_batch: int = 8, seed: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.pad_id = pad_id
+        self.effective_batch = effective_batch
+        self.device_batch = device_batch
+        self.seed = seed
+        special = sum(map(len, special_ids(tokenizer)))
+        self.tokenised: dict[str, list[TokenizedDocument]] = {}
+        self.windows: dict[str, list[Window]] = {}
+        self.tags: dict[TokenizedDocument, NDArray[np.int64]] = {}
+        for part, documents in parts.items():
+            self.tokenised[part] = tokenise(documents, tokenizer)
+            self.windows[part] = []
+            for tokens in self.tokenised[part]:
+                entities = flatten(tokens.document.entities, flatten_rule)
+                entities = [entity for entity in entities if entity.type in labels.types]
+                self.tags[tokens] = labels.encode(entities, tokens.starts, tokens.ends)
+                self.windows[part] += cut(tokens, length - special, context)
+
+    def train_dataloader(self) -> DataLoader:
+        """From where the trainer stands: in a resumed epoch, behind what it has seen already."""
+        windows = self.windows["train"]
+        loop = self.trainer.fit_loop
+        sampler = BatchSampler(
+            [len(window) for window in windows],
+            [window.own_end - window.own_start for window in windows],
+            effective_batch=self.effective_batch,
+            device_batch=self.device_batch,
+            seed=self.seed,
+            epoch=self.trainer.current_epoch,
+            skip=loop.epoch_loop.batch_progress.current.ready if loop.restarting else 0,
+        )
+        return self._loader(windows, sampler)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.evaluation_dataloader("validation")
+
+    def evaluation_dataloader(self, part: str) -> DataLoader:
+        """All windows of a part, document after document, the longest first."""
+        documents = sorted(self.windows[part], key=lambda window: -len(window.tokens))
+        at = range(0, len(documents), self.device_batch)
+        batches = [
+            MicroBatch(tuple(range(i, min(i + self.device_batch, len(documents)))), 0) for i in at
+        ]
+        return self._loader(documents, batches)
+
+    def _loader(self, windows: Sequence[Window], batches: Any) -> DataLoader:
+        return DataLoader(
+            Batches(windows, self.tags, self.tokenizer, self.pad_id),
+            sampler=batches,
+            batch_size=None,
+            collate_fn=lambda batch: batch,
+        )

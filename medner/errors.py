@@ -1,0 +1,19 @@
+"""Errors that the user can mend: the entry points print them as one line, without a traceback."""
+
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Something the user gave is wrong; the message says what, and what to do."""
+
+
+class ConfigError(UserError):
+    """An option is misspelt, has a wrong value, or contradicts another."""
+
+
+class DataError(UserError):
+    """A file does not hold what it should."""
+
+    def __init__(self, path: str | Path, line: int | None, problem: str, remedy: str = "") -> None:
+        place = f"{path}:{line}" if line else str(path)
+        super().__init__(f"{place}: {problem}" + (f"; {remedy}" if remedy else ""))

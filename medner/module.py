@@ -1,0 +1,156 @@
+"""The LightningModule: a token classifier that trains on windows and is scored on documents."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.nn.functional import cross_entropy
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from medner.datamodule import Batch, NerDataModule
+from medner.decoding import predict
+from medner.documents import Document
+from medner.encoder import TokenizerFiles, build_encoder
+from medner.labels import IGNORED, Labels
+from medner.predictions import Prediction
+from medner.scoring.matching import Counts, score
+from medner.windows import Stitcher
+
+
+class SpanCounts(Metric):
+    """Gold, predicted and correct spans by type, as integers: documents and ranks add up."""
+
+    def __init__(self, types: Sequence[str]) -> None:
+        super().__init__()
+        self.types = tuple(types)
+        counts = torch.zeros(len(self.types), 3, dtype=torch.long)
+        self.add_state("counts", default=counts, dist_reduce_fx="sum")
+
+    def update(self, documents: Sequence[Document], predictions: Sequence[Prediction]) -> None:
+        by_type = score(documents, predictions).by_type
+        rows = [by_type.get(type_, Counts()) for type_ in self.types]
+        rows = [(row.gold, row.predicted, row.correct) for row in rows]
+        self.counts += torch.tensor(rows, device=self.counts.device)
+
+    def compute(self) -> torch.Tensor:
+        """Gold, predicted and correct, shape (types, 3)."""
+        return self.counts
+
+
+class NerModule(pl.LightningModule):
+    """Fine-tunes a Hugging Face token classifier.
+
+    All arguments but ``pretrained`` are plain values that the checkpoint holds, so that it loads by
+    itself: ``NerModule.load_from_checkpoint(path, weights_only=True)``.
+
+    Args:
+        types: the entity types.
+        encoder: configuration of the token classifier (see :func:`medner.encoder.encoder_config`).
+        tokenizer_files: file name to text (see :class:`medner.encoder.TokenizerFiles`).
+        window: ``length`` and ``context``, in tokens.
+        optimizer: ``learning_rate`` at the peak, ``warmup`` as a share of all steps,
+            ``weight_decay``.
+        seed: of dropout; with the step it decides every random number drawn in training.
+        pretrained: folder of the weights to start from, or None for random ones.
+    """
+
+    def __init__(
+        self, types: Sequence[str], encoder: dict[str, Any], tokenizer_files: dict[str, str],
+        window: dict[str, int], optimizer: dict[str, float], seed: int = 0,
+        pretrained: str | Path | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.save_hyperparameters(ignore=["pretrained"])
+        self.labels = Labels(tuple(types))
+        self.encoder = build_encoder(encoder, Path(pretrained) if pretrained else None)
+        self.span_counts = SpanCounts(self.labels.types)
+        self.token_accuracy = MulticlassAccuracy(
+            len(self.labels.tags), average="micro", ignore_index=IGNORED
+        )
+        self._stitcher = Stitcher()
+
+    def datamodule(self, parts: Mapping[str, Sequence[Document]], **options: Any) -> NerDataModule:
+        """The documents as this model takes them; ``options`` are those of NerDataModule."""
+        return NerDataModule(
+            parts,
+            labels=self.labels,
+            tokenizer=TokenizerFiles(self.hparams.tokenizer_files).tokenizer(),
+            pad_id=self.encoder.config.pad_token_id or 0,
+            **self.hparams.window,
+            **options,
+        )
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits, shape (windows, tokens with special ones, tags), in fp32."""
+        output = self.encoder(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+        return output.logits.float()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # the same numbers whether or not the run was interrupted before this batch
+        torch.manual_seed(self.hparams.seed + 1_000_003 * self.trainer.fit_loop.total_batch_idx)
+
+    def training_step(self, batch: Batch) -> torch.Tensor:
+        """Cross entropy, a mean over the supervised tokens of the whole *effective* batch.
+
+        Lightning divides by the number of accumulated micro-batches; that is taken back here.
+        """
+        logits = self(batch)
+        loss = cross_entropy(
+            logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        own = batch.supervised
+        self.log("train/loss", loss / own, on_step=False, on_epoch=True, batch_size=own)
+        return loss * (self.trainer.accumulate_grad_batches / batch.effective_supervised)
+
+    def on_predict_start(self) -> None:
+        self.predictions: list[Prediction] = []
+
+    def predict_step(self, batch: Batch) -> None:
+        """Adds the documents that this batch completes to ``predictions``."""
+        # not returned: Lightning would look for tensors inside, and trips over frozen dataclasses
+        self.predictions += self._predict(batch, self(batch))
+
+    def _predict(self, batch: Batch, logits: torch.Tensor) -> list[Prediction]:
+        log_probs = logits.log_softmax(dim=-1).cpu().numpy()
+        whole = self._stitcher.add(batch.windows, log_probs[:, batch.lead :])
+        return [predict(tokenised, values, self.labels) for tokenised, values in whole]
+
+    def validation_step(self, batch: Batch) -> None:
+        logits = self(batch)
+        self.token_accuracy.update(logits.flatten(0, 1), batch.labels.flatten())
+        predictions = self._predict(batch, logits)
+        documents = {window.tokens.document.id: window.tokens.document for window in batch.windows}
+        self.span_counts.update([documents[p.document] for p in predictions], predictions)
+
+    def on_validation_epoch_end(self) -> None:
+        counts = Counts(*self.span_counts.compute().sum(dim=0).tolist())
+        self.span_counts.reset()
+        figures = {"f1": counts.f1, "precision": counts.precision, "recall": counts.recall}
+        for name, figure in figures.items():
+            self.log(f"val/{name}", figure, prog_bar=name == "f1")
+        self.log("val/token_accuracy", self.token_accuracy)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW; matrices decay, biases and norms do not; linear warm-up, then linear to zero."""
+        settings = self.hparams.optimizer
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.dim() >= 2],
+             "weight_decay": settings["weight_decay"]},
+            {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+        ]  # fmt: skip
+        optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"])
+        steps = self.trainer.estimated_stepping_batches
+        warmup = max(1, round(settings["warmup"] * steps))
+
+        def factor(step: int) -> float:
+            return min((step + 1) / warmup, max(0.0, (steps - step) / max(1, steps - warmup)))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }

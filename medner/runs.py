@@ -1,0 +1,105 @@
+"""Run folders: what ``train.py`` leaves behind and ``evaluate.py`` starts from.
+
+config.yaml        every option, resolved
+split.json         document ids of each part
+data_report.json   what was read, and what was lost where
+checkpoints/       best.ckpt, last.ckpt
+predictions/       validation.jsonl, test.jsonl
+metrics.json       written last: its presence says that the run ended well
+train.log
+evaluations/       one folder for each evaluation
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from medner.config import TrainConfig
+from medner.errors import UserError
+from medner.files import written_whole
+
+CONFIG, SPLIT, DATA_REPORT, METRICS = (
+    "config.yaml", "split.json", "data_report.json", "metrics.json",
+)  # fmt: skip
+BEST = Path("checkpoints", "best.ckpt")
+_CLAIM = ".claimed"
+
+
+def claim(run: Path) -> None:
+    """Take a folder for one run.
+
+    Raises:
+        UserError: if another run has it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        (run / _CLAIM).touch(exist_ok=False)  # atomic: of two runs one fails
+    except FileExistsError:
+        raise UserError(
+            f"{run} belongs to another run; give this one a folder of its own"
+        ) from None
+
+
+def save_config(run: Path, config: DictConfig) -> None:
+    """Save the resolved options. Paths become absolute: the folder says where its data was."""
+    for key in ("data.path", "data.split.test_ids", "data.split.groups", "hub_mirror"):
+        value = OmegaConf.select(config, key)
+        if value is not None:
+            OmegaConf.update(config, key, str(Path(value).resolve()))
+    with written_whole(run / CONFIG) as file:
+        file.write(OmegaConf.to_yaml(config, resolve=True))
+
+
+def load_config(run: Path) -> DictConfig:
+    """The options of a run, held to the schema; nothing that they name is instantiated.
+
+    Raises:
+        UserError: if the folder is no run's, or its options are not of this program.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        raise UserError(f"{run} is not the folder of a run: it has no {CONFIG}")
+    try:
+        return OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(path))
+    except (OmegaConfBaseException, ValueError, UnicodeDecodeError) as error:
+        problem = str(error).splitlines()[0]
+        raise UserError(f"{path}: not the options of a run: {problem}") from None
+
+
+def newest(output_dir: str | Path) -> Path:
+    """The run whose best checkpoint was written last, in ``output_dir`` or a sweep in it.
+
+    Raises:
+        UserError: if there is none.
+    """
+    output_dir = Path(output_dir)
+    runs = [p for depth in ("*", "*/*") for p in output_dir.glob(f"{depth}/{CONFIG}")]
+    best = [path.parent / BEST for path in runs if (path.parent / BEST).is_file()]
+    if not best:
+        raise UserError(
+            f"no run with a finished best checkpoint in {output_dir}/; train one, or give "
+            "output_dir=DIR, run=DIR or ckpt_path=FILE"
+        )
+    return max(best, key=lambda path: path.stat().st_mtime_ns).parent.parent
+
+
+def find_checkpoint(config: DictConfig) -> tuple[Path | None, Path]:
+    """The run's folder, if there is one, and the checkpoint that an evaluation asks for.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if config.ckpt_path is not None:
+        checkpoint = Path(config.ckpt_path)
+        if not checkpoint.is_file():
+            raise UserError(f"ckpt_path={checkpoint}: there is no such file")
+        run = checkpoint.resolve().parent.parent
+        return (run if (run / CONFIG).is_file() else None), checkpoint
+    run = Path(config.run) if config.run is not None else newest(config.output_dir)
+    if not run.is_dir():
+        raise UserError(f"run={run}: there is no such folder")
+    load_config(run)
+    if not (run / BEST).is_file():
+        raise UserError(f"run={run}: no finished best checkpoint ({BEST})")
+    return run, run / BEST
