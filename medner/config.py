@@ -201,6 +201,8 @@ def check(config: DictConfig) -> None:
     if "data" in config:
         _check_split(config)
         _check_window(config.window)
+        # no hardware has a say in whether the batches fit together: this can be told at once
+        resolve(config.copy(), HardwareConfig(name="any"))
     if config.get("run") is not None and config.get("ckpt_path") is not None:
         raise ConfigError("run and ckpt_path contradict each other; give one of them")
 

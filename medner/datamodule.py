@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from medner.decoding import reachable
 from medner.documents import Document
 from medner.encoder import special_ids
 from medner.labels import IGNORED, Labels, flatten
+from medner.scoring.matching import Scores, score
 from medner.windows import TokenizedDocument, Window, cut, tokenise
 
 _POOL = 16  # effective batches that are sorted by length together
@@ -27,7 +29,8 @@ def effective_batches(
 
     Args:
         lengths: tokens of each window, shape (windows,).
-        size: windows in a batch; the last of a pool of batches may have fewer.
+        size: windows in a batch; the last one may have fewer. It comes last because Lightning
+            counts micro-batches to know where an effective batch ends.
 
     Returns:
         Indices of windows, every window once.
@@ -40,7 +43,8 @@ def effective_batches(
         pool = order[at : at + size * _POOL]
         pool = pool[np.argsort(-noisy[pool], kind="stable")]
         batches += [pool[i : i + size] for i in range(0, len(pool), size)]
-    return [batches[i] for i in rng.permutation(len(batches))]
+    whole = len(lengths) // size
+    return [batches[i] for i in [*rng.permutation(whole), *range(whole, len(batches))]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,8 @@ class NerDataModule(pl.LightningDataModule):
         device_batch: int = 8, seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.labels = labels
+        self.flatten_rule = flatten_rule
         self.tokenizer = tokenizer
         self.pad_id = pad_id
         self.effective_batch = effective_batch
@@ -201,6 +207,16 @@ class NerDataModule(pl.LightningDataModule):
                 entities = [entity for entity in entities if entity.type in labels.types]
                 self.tags[tokens] = labels.encode(entities, tokens.starts, tokens.ends)
                 self.windows[part] += cut(tokens, length - special, context)
+
+    def reachable(self) -> Scores:
+        """The best score that tokens and flat tags allow: of the gold, encoded and decoded."""
+        tokenised = [tokens for part in self.tokenised.values() for tokens in part]
+        predictions = [reachable(tokens, self.labels, self.flatten_rule) for tokens in tokenised]
+        return score([tokens.document for tokens in tokenised], predictions)
+
+    @property
+    def steps_an_epoch(self) -> int:
+        return -(-len(self.windows["train"]) // self.effective_batch)
 
     def train_dataloader(self) -> DataLoader:
         """From where the trainer stands: in a resumed epoch, behind what it has seen already."""

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import secrets
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medner import config as options
 from medner.errors import UserError
-from medner.runs import CONFIG, METRICS
+from medner.runs import METRICS, discard
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -39,11 +38,13 @@ def launch(task: Callable[[DictConfig, Path], None], config_name: str) -> int:
     options.register()
     OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True)
     failures: dict[Path, str] = {}
-    jobs: list[Path] = []
+    sweep: list[Path] = []
 
     def job(config: DictConfig) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
-        jobs.append(folder)
+        single = HydraConfig.get().mode == RunMode.RUN
+        if not single:
+            sweep.append(folder)
         try:
             options.check(config)
             task(config, folder)
@@ -53,8 +54,8 @@ def launch(task: Callable[[DictConfig, Path], None], config_name: str) -> int:
                 log.error("error: %s", error)
             else:
                 log.exception("error: %s", failures[folder])
-            if HydraConfig.get().mode == RunMode.RUN:
-                _remove_if_unused(folder)
+            if single:
+                discard(folder)
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through, to be explained here
     try:
@@ -62,20 +63,14 @@ def launch(task: Callable[[DictConfig, Path], None], config_name: str) -> int:
     except options.HYDRA_ERRORS as error:
         print(f"error: {options.explain(error)}", file=sys.stderr)
         return 2
-    if "--multirun" in sys.argv or "-m" in sys.argv:
-        log.info("\n%s", jobs_table(jobs, failures))
+    if sweep:
+        log.info("\n%s", jobs_table(sweep, failures))
     return 1 if failures else 0
 
 
 def _run_id() -> str:
     """A name by time that two runs started at once do not share."""
     return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
-
-
-def _remove_if_unused(folder: Path) -> None:
-    """A run that never began leaves no folder: Hydra makes it before an option can be checked."""
-    if folder != Path.cwd() and not (folder / CONFIG).exists():
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def jobs_table(jobs: Sequence[Path], failures: dict[Path, str]) -> str:

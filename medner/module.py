@@ -143,7 +143,9 @@ class NerModule(pl.LightningModule):
             {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
         ]  # fmt: skip
         optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"])
-        steps = self.trainer.estimated_stepping_batches
+        # not trainer.estimated_stepping_batches: it starts the batches before a resumed run knows
+        # where it stood
+        steps = self.trainer.datamodule.steps_an_epoch * self.trainer.max_epochs
         warmup = max(1, round(settings["warmup"] * steps))
 
         def factor(step: int) -> float:

@@ -10,6 +10,7 @@ train.log
 evaluations/       one folder for each evaluation
 """
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -19,8 +20,8 @@ from medner.config import TrainConfig
 from medner.errors import UserError
 from medner.files import written_whole
 
-CONFIG, SPLIT, DATA_REPORT, METRICS = (
-    "config.yaml", "split.json", "data_report.json", "metrics.json",
+CONFIG, SPLIT, DATA_REPORT, METRICS, LOG = (
+    "config.yaml", "split.json", "data_report.json", "metrics.json", "train.log",
 )  # fmt: skip
 BEST = Path("checkpoints", "best.ckpt")
 _CLAIM = ".claimed"
@@ -34,11 +35,27 @@ def claim(run: Path) -> None:
     """
     run.mkdir(parents=True, exist_ok=True)
     try:
-        (run / _CLAIM).touch(exist_ok=False)  # atomic: of two runs one fails
+        with (run / _CLAIM).open("x") as file:  # of two runs one fails
+            file.write(str(os.getpid()))
     except FileExistsError:
         raise UserError(
             f"{run} belongs to another run; give this one a folder of its own"
         ) from None
+
+
+def discard(run: Path) -> None:
+    """Take back the folder of a run that failed before it began: Hydra makes it too early to know.
+
+    Removes this run's first files, and the folder if nothing else is in it.
+    """
+    present = {path.name for path in run.iterdir()} if run.is_dir() else set()
+    claimed = _CLAIM in present and (run / _CLAIM).read_text() == str(os.getpid())
+    if CONFIG in present or not (claimed or present == {LOG}):
+        return
+    for name in present & {LOG, SPLIT, _CLAIM}:
+        (run / name).unlink()
+    if present <= {LOG, SPLIT, _CLAIM}:
+        run.rmdir()
 
 
 def save_config(run: Path, config: DictConfig) -> None:

@@ -25,6 +25,7 @@ for _message in (
     ".*exists and is not empty.*",  # the run folder is this run's own
     ".*smaller than the logging interval.*",
     ".*GPU available but not used.*",
+    ".*your dataloader is not resumable.*",  # the batch sampler is
     "predict returned None.*",  # the module keeps its predictions
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
 ):

@@ -7,6 +7,7 @@ from there; the rest of a window is context. Nothing is truncated.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,17 @@ from medner.errors import ConfigError
 class TokenizedDocument:
     """The tokens of one document, without special ones.
 
-    ``ids``, ``starts`` and ``ends`` have shape (tokens,); the offsets are half-open, into the
+    All arrays have shape (tokens,). ``starts`` and ``ends`` are half-open offsets into the
     document's text, with white space trimmed off (a token of white space alone is empty).
+    ``inside_word`` says whether a token goes on with the word of the token before it, a word being
+    letters, digits and combining marks that follow one another.
     """
 
     document: Document
     ids: NDArray[np.int32]
     starts: NDArray[np.int32]
     ends: NDArray[np.int32]
+    inside_word: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,9 +67,9 @@ def tokenise(documents: Sequence[Document], tokenizer: Tokenizer) -> list[Tokeni
     for document, encoding in zip(documents, encodings, strict=True):
         offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
         starts, ends = _trimmed(document.text, offsets[:, 0], offsets[:, 1])
-        tokenised.append(
-            TokenizedDocument(document, np.array(encoding.ids, dtype=np.int32), starts, ends)
-        )
+        inside_word = _inside_word(document.text, starts, ends)
+        ids = np.array(encoding.ids, dtype=np.int32)
+        tokenised.append(TokenizedDocument(document, ids, starts, ends, inside_word))
     return tokenised
 
 
@@ -81,6 +85,19 @@ def _trimmed(
     behind_text = np.maximum.accumulate(behind_text)
     starts = np.minimum(next_text[starts], ends).astype(np.int32)
     return starts, np.maximum(behind_text[ends], starts).astype(np.int32)
+
+
+def _inside_word(
+    text: str, starts: NDArray[np.int32], ends: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    of_word = (c.isalnum() or category(c).startswith("M") for c in text)
+    of_word = np.fromiter(of_word, dtype=bool, count=len(text))
+    joined = np.zeros(len(text) + 1, dtype=bool)
+    joined[1:-1] = of_word[:-1] & of_word[1:]
+    inside = np.zeros(len(starts), dtype=bool)
+    # tokens that touch, or that are bytes of one character
+    inside[1:] = (starts[1:] <= ends[:-1]) & joined[starts[1:]] | (starts[1:] < ends[:-1])
+    return inside
 
 
 def cut(tokens: TokenizedDocument, length: int, context: int) -> list[Window]:

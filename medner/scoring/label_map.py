@@ -78,7 +78,10 @@ class LabelMap:
         if forgotten:
             problems.append(f"neither mapped nor left out: {_listed(forgotten)}")
         if problems:
-            remedy = "name every type of the model once, under types or left_out"
+            remedy = (
+                "name every type of the model once, under types or left_out; a model that has the "
+                "corpus's own types needs no map (eval_dataset.label_map=null)"
+            )
             raise self._error("; ".join(problems), remedy)
 
     def apply(self, prediction: Prediction, text: str) -> Prediction:

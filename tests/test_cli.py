@@ -1,0 +1,606 @@
+"""``train.py`` and ``evaluate.py`` in subprocesses, as a user types them."""
+
+import hashlib
+import json
+import math
+import re
+import shutil
+import struct
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, Ended, Run, Start
+
+from medner.config import TrainingOptions
+
+OFFLINE = ("experiment=minilm", "model=offline/minilm")
+SHORT = ("logger=none", "trainer.max_epochs=1")
+
+
+def one_run(output_dir: Path) -> Path:
+    """The only run folder in an output folder."""
+    runs = [path for path in output_dir.iterdir() if path.is_dir()]
+    assert len(runs) == 1, runs
+    return runs[0]
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def digests(folder: Path) -> dict[Path, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+# ---------------------------------------------------------------- before torch is imported
+
+
+@pytest.mark.parametrize("verb", ["train.py", "evaluate.py"])
+def test_help_names_options_and_groups_without_torch(run: Run, verb: str) -> None:
+    ended = run(verb, "--help", torch=False).well()
+    assert ended.stderr == ""
+    assert f"python {verb} " in ended.stdout
+    assert "eval_dataset: bc5cdr, ncbi, test, val" in ended.stdout
+    assert "output_dir: runs" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("verb", "args"), [("train.py", ["model=biobert"]), ("evaluate.py", ["eval_dataset=ncbi"])]
+)
+def test_cfg_prints_the_configuration_without_torch(
+    run: Run, verb: str, args: list[str], tmp_path: Path
+) -> None:
+    ended = run(verb, *args, f"output_dir={tmp_path}/runs", "--cfg", "job", torch=False).well()
+    assert yaml.safe_load(ended.stdout)["output_dir"] == f"{tmp_path}/runs"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_block_on_torch_blocks(run: Run, tmp_path: Path) -> None:
+    ended = run("train.py", *OFFLINE, *SHORT, f"output_dir={tmp_path}", torch=False)
+    assert ended.code == 1
+    assert "was imported" in ended.said
+
+
+# name: verb, options, what the line says. {hub} is a mirror, {bare} the same without weights.
+ERRORS = {
+    "unknown choice": ("train.py", "model=bilbert", r"model=bilbert: .*biobert, bioformer"),
+    "no choice": ("train.py", "logger=null", r"logger.*csv, none"),
+    "misspelt option": ("train.py", "trainer.max_epoch=3", r"trainer\.max_epoch: .*max_epochs"),
+    "misspelt group": ("train.py", "modle=biobert", r"modle: .*did you mean model"),
+    "wrong type": ("train.py", "trainer.max_epochs=many", r"trainer\.max_epochs: .*many"),
+    "wrong value": ("train.py", "trainer.max_epochs=0", r"trainer\.max_epochs=0: .*above 0"),
+    "wrong choice": ("train.py", "model.weights=none", r"model\.weights=none: .*pretrained or ran"),
+    "wrong precision": ("train.py", "trainer.precision=8", r"trainer\.precision=8: .*bf16-mixed"),
+    "wrong seed": ("train.py", "seed=-1", r"seed=-1"),
+    "batch that does not divide": (
+        "train.py", "trainer.device_batch=3 hub_mirror={hub}", r"device_batch=3: .*effective_batch",
+    ),
+    "contradicting split": (
+        "train.py", "data.split.test=4 data.split.folds=5 data.split.fold=1",
+        r"data\.split: folds and test contradict each other",
+    ),
+    "no official split": (
+        "train.py", "data.split.official=true", r"official=true: maccrobat has no official split",
+    ),
+    "fold without folds": ("train.py", "data.split.fold=1", r"fold=1 without folds"),
+    "nothing left to train on": ("train.py", "data.split.test=24", r"test=24.*nothing is left"),
+    "no corpus": ("train.py", "data.path={out}/none", r"out/none: corpus maccrobat is not there"),
+    "corpus of another format": (
+        "train.py", "data=ncbi data.path={corpora}/maccrobat2020", r"maccrobat2020.*no file match",
+    ),
+    "sweep without -m": ("train.py", "model=biobert,bioformer", r"biobert,bioformer.*--multirun"),
+    "a model nobody has": (
+        "train.py", "model=biobert hub_mirror={out}",
+        r"dmis-lab/biobert-v1.1 .*hub_mirror=.*no such folder.*hub cache: not there; "
+        r"hub: HF_HUB_OFFLINE is set.*model\.name=DIR.*hub_mirror=DIR",
+    ),
+    "a mirror without weights": (
+        "train.py", "model=biobert hub_mirror={bare}",
+        r"no weights \(model.safetensors.*model\.weights=random needs none",
+    ),
+    "no dataset": ("evaluate.py", "", r"eval_dataset'?; it takes bc5cdr, ncbi, test or val"),
+    "unknown dataset": ("evaluate.py", "eval_dataset=nbci", r"eval_dataset=nbci: .*bc5cdr, ncbi"),
+    "unknown label map": (
+        "evaluate.py", "eval_dataset=ncbi eval_dataset/label_map=x", r"label_map=x: .*disease_join",
+    ),
+    "misspelt option of evaluation": ("evaluate.py", "eval_dataset=val rum=x", r"rum: .*run"),
+    "no run": ("evaluate.py", "eval_dataset=ncbi", r"no run .*out/; train one, or give"),
+    "no such run": ("evaluate.py", "eval_dataset=val run={out}/x", r"out/x: there is no such fold"),
+    "not a run": ("evaluate.py", "eval_dataset=val run={hub}", r"hub.* is not the folder of a run"),
+    "no such checkpoint": (
+        "evaluate.py", "eval_dataset=ncbi ckpt_path={out}/x.ckpt", r"x\.ckpt: there is no such file"
+    ),
+    "run and checkpoint": (
+        "evaluate.py", "eval_dataset=ncbi run=a ckpt_path=b", r"run and ckpt_path contradict",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bare(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mirror without weights."""
+    weights = shutil.ignore_patterns("*.safetensors", "*.bin")
+    return shutil.copytree(mirror, tmp_path_factory.mktemp("bare") / "hub", ignore=weights)
+
+
+@pytest.fixture(scope="module")
+def errors(
+    start: Start, corpora: Path, mirror: Path, bare: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Path, "Future[Ended]"]]:
+    """Each wrong command with its output folder, all of them started, none of them with torch."""
+    started = {}
+    for name, (verb, options, _) in ERRORS.items():
+        out = tmp_path_factory.mktemp("wrong") / "out"
+        out.mkdir()
+        places = {"out": out, "hub": mirror, "bare": bare, "corpora": corpora}
+        args = [f"output_dir={out}", *options.format(**places).split()]
+        started[name] = out, start(verb, *args, torch=False)
+    return started
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_is_one_line_before_torch_is_imported(errors: dict, name: str) -> None:
+    out, ended = errors[name]
+    assert re.search(ERRORS[name][2], ended.result().error()), ended.result().said
+    assert list(out.iterdir()) == []  # no run folder
+
+
+@pytest.mark.parametrize("verb", ["train.py trainer.max_epochs=0", "evaluate.py eval_dataset=val"])
+def test_an_error_leaves_a_folder_that_was_there_alone(run: Run, tmp_path: Path, verb: str) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    place = f"hydra.run.dir={tmp_path}/thesis"
+    run(*verb.split(), place, f"output_dir={tmp_path}/runs", torch=False).error()
+    assert (tmp_path / "thesis" / "chapter.txt").is_file()
+
+
+def test_a_run_that_has_just_begun_is_left_alone(run: Run, tmp_path: Path) -> None:
+    """Two runs with one folder, the first still reading its corpus: no config.yaml yet."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".claimed").touch()
+    ended = run("train.py", *OFFLINE, *SHORT, f"hydra.run.dir={tmp_path}/run", torch=False)
+    assert "belongs to another run" in ended.error()
+    assert (tmp_path / "run" / ".claimed").is_file()
+
+
+# ---------------------------------------------------------------- training
+
+
+@pytest.fixture(scope="module")
+def trainings(
+    start: Start, mirror: Path, bare: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, tuple[Path, "Future[Ended]"]]]:
+    """Output folder and end of each training, all of them started, the longest first."""
+    commands = {
+        "minilm": (
+            *OFFLINE, "logger=csv", "data.split.validation=3", "data.split.test=4",
+            "trainer.max_epochs=7", "trainer.learning_rate=1e-3", "trainer.effective_batch=4",
+        ),
+        "modernbert": ("model=modernbert", "trainer.precision=16", f"hub_mirror={mirror}", *SHORT),
+        "wandb": ("model=biobert", f"hub_mirror={mirror}", "trainer.max_epochs=1"),
+        "random": (
+            "data=ncbi", "model=biomedbert", "model.weights=random", f"hub_mirror={bare}", *SHORT,
+        ),
+    }  # fmt: skip
+    started = {}
+    for name, command in commands.items():
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "cwd").mkdir()
+        cwd = folder / "cwd" if name == "wandb" else ROOT
+        out = folder / "runs"
+        started[name] = out, start("train.py", *command, f"output_dir={out}", cwd=cwd)
+    yield started
+    for out, ended in started.values():
+        ended.cancel()
+        for checkpoint in out.rglob("*.ckpt"):  # pytest keeps its folders: half a gigabyte a time
+            checkpoint.unlink()
+
+
+@pytest.fixture(scope="module")
+def minilm(trainings: dict) -> tuple[Path, Ended]:
+    """The run folder of a training with real weights, and what it said."""
+    out, ended = trainings["minilm"]
+    ended = ended.result().well()
+    return one_run(out), ended
+
+
+def test_training_finds_most_of_what_it_learnt(minilm: tuple[Path, Ended]) -> None:
+    metrics = read_json(minilm[0] / "metrics.json")
+    assert metrics["scores"]["validation"]["overall"]["f1"] > 0.5
+    assert metrics["scores"]["test"]["overall"]["f1"] > 0.5
+    assert metrics["epochs"] == 7
+    assert metrics["weights"] == "pretrained"
+
+
+def test_the_run_folder_holds_what_it_should(minilm: tuple[Path, Ended]) -> None:
+    run = minilm[0]
+    wanted = {
+        "config.yaml", "split.json", "data_report.json", "metrics.json", "metrics.csv", "train.log",
+        "checkpoints/best.ckpt", "checkpoints/last.ckpt",
+        "predictions/validation.jsonl", "predictions/test.jsonl",
+    }  # fmt: skip
+    files = {str(path.relative_to(run)) for path in digests(run)}
+    assert wanted <= files
+    assert files - wanted <= {".claimed"}
+
+
+def test_the_saved_options_are_settled(minilm: tuple[Path, Ended], corpora: Path) -> None:
+    text = (minilm[0] / "config.yaml").read_text()
+    config = yaml.safe_load(text)
+    assert "${" not in text
+    assert config["data"]["path"] == str(corpora / "maccrobat2020")
+    assert config["model"]["name"] == "sentence-transformers/all-MiniLM-L6-v2"
+    settled = {option.name: config["trainer"][option.name] for option in fields(TrainingOptions)}
+    assert None not in settled.values()
+    assert settled["max_epochs"] == 7
+    assert settled["learning_rate"] == 1e-3
+    assert settled["patience"] == 10
+    assert settled["device_batch"] == settled["effective_batch"] == 4
+
+
+def test_every_option_is_logged_with_who_decided(minilm: tuple[Path, Ended]) -> None:
+    run, ended = minilm
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    logged = (run / "train.log").read_text()
+    for option in (option.name for option in fields(TrainingOptions)):
+        line = re.search(rf"^trainer\.{option}=(\S+)  \((.+)\)$", ended.stdout, re.MULTILINE)
+        assert line, f"{option} is not logged"
+        assert yaml.safe_load(line[1]) == yaml.safe_load(str(config["trainer"][option]))
+        assert line[0] in logged
+        given = option in ("max_epochs", "learning_rate", "effective_batch")
+        assert (line[2] == "command line") == given, line[0]
+
+
+def test_the_split_is_disjoint_and_of_the_sizes_asked(
+    minilm: tuple[Path, Ended], corpora: Path
+) -> None:
+    parts = read_json(minilm[0] / "split.json")["parts"]
+    assert {part: len(ids) for part, ids in parts.items()} == {
+        "train": 17, "validation": 3, "test": 4,
+    }  # fmt: skip
+    everything = [id for ids in parts.values() for id in ids]
+    assert sorted(everything) == sorted(
+        path.stem for path in (corpora / "maccrobat2020").glob("*.ann")
+    )
+
+
+def test_the_report_says_what_was_read_and_lost(minilm: tuple[Path, Ended]) -> None:
+    report = read_json(minilm[0] / "data_report.json")
+    assert report["documents"] == 24
+    assert len(report["types"]) == 41
+    assert report["discontinuous"] == 1
+    assert report["overlapping"] == 2
+    assert report["passed_over"] == {"relations": 24}
+    assert report["encoding"]["lost"] == 2  # the entity with a gap, and the inner one of two
+    assert sum(report["encoding"]["windows"].values()) > 24  # one report is longer than a window
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_checkpoints_are_plain_values(minilm: tuple[Path, Ended], name: str) -> None:
+    import torch
+
+    path = minilm[0] / "checkpoints" / f"{name}.ckpt"
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    assert len(checkpoint["hyper_parameters"]["types"]) == 41
+
+
+def test_training_is_quiet(minilm: tuple[Path, Ended]) -> None:
+    run, ended = minilm
+    assert ended.stderr == ""
+    assert not re.search(r"[\r\x1b█]|it/s|warning", ended.stdout, re.IGNORECASE)
+    epochs = re.findall(r"^epoch (\d+): loss .* validation F1 ", ended.stdout, re.MULTILINE)
+    assert epochs == [str(epoch) for epoch in range(7)]
+    assert ended.stdout.endswith(f"run: {run}\n")
+
+
+def test_the_log_has_all_that_was_said(minilm: tuple[Path, Ended]) -> None:
+    run, ended = minilm
+    log = re.sub(r"^\d{4}-\S+ \S+ [A-Z]+ \S+: ", "", (run / "train.log").read_text(), flags=re.M)
+    assert log == ended.stdout
+
+
+def test_a_second_run_does_not_take_the_folder_of_the_first(
+    run: Run, minilm: tuple[Path, Ended]
+) -> None:
+    before = digests(minilm[0])
+    ended = run("train.py", *OFFLINE, *SHORT, f"hydra.run.dir={minilm[0]}", torch=False)
+    assert "belongs to another run" in ended.error()
+    assert digests(minilm[0]) == before
+
+
+def test_a_mirror_serves_modernbert_in_half_precision(trainings: dict) -> None:
+    out, ended = trainings["modernbert"]
+    ended = ended.result().well()
+    config = yaml.safe_load((one_run(out) / "config.yaml").read_text())
+    assert config["trainer"]["precision"] == "16"
+    assert "trainer.precision=16  (command line)" in ended.stdout
+    assert "trainer.effective_batch=4  (model modernbert)" in ended.stdout
+    assert read_json(one_run(out) / "metrics.json")["epochs"] == 1
+
+
+def test_random_weights_need_none_and_the_log_says_so(trainings: dict) -> None:
+    out, ended = trainings["random"]
+    ended = ended.result().well()
+    assert re.search(r"weights were random.*BiomedBERT", ended.stdout)
+    assert read_json(one_run(out) / "metrics.json")["weights"] == "random"
+    parts = read_json(one_run(out) / "split.json")["parts"]  # the corpus's own
+    assert [len(parts[part]) for part in ("train", "validation", "test")] == [8, 3, 4]
+    assert all(id.startswith("2") for id in parts["validation"])
+
+
+# ---------------------------------------------------------------- Weights & Biases
+
+
+def wandb_records(path: Path) -> list:
+    """The records of an offline run's file, which is a LevelDB log."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, at, records, pieces = path.read_bytes(), 7, [], b""
+    while at + 7 <= len(data):
+        if 32768 - at % 32768 < 7:  # too little of the block for another header
+            at += 32768 - at % 32768
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, at)
+        pieces += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the last piece of one
+            records.append(wandb_internal_pb2.Record.FromString(pieces))
+            pieces = b""
+    return records
+
+
+@pytest.fixture(scope="module")
+def wandb_run(trainings: dict) -> tuple[Path, Ended]:
+    """A run with the default logger, without account or network."""
+    out, ended = trainings["wandb"]
+    return one_run(out), ended.result().well()
+
+
+def test_without_an_account_wandb_runs_offline_and_ends(wandb_run: tuple[Path, Ended]) -> None:
+    folder, ended = wandb_run
+    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    records = wandb_records(file)
+    kinds = [record.WhichOneof("record_type") for record in records]
+    assert {"run", "history", "exit"} <= set(kinds)
+    assert [record.exit.exit_code for record in records if record.HasField("exit")] == [0]
+    assert (folder / "metrics.json").is_file()
+    assert ended.stderr == ""
+
+
+def test_what_wandb_gets_names_no_place_on_this_machine(
+    wandb_run: tuple[Path, Ended], corpora: Path, mirror: Path
+) -> None:
+    folder, _ = wandb_run
+    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    records = [str(record) for record in wandb_records(file)]
+    assert any("biobert-maccrobat" in record for record in records)
+    for place in (corpora.name, str(mirror), str(folder.parent)):
+        found = [record[:2000] for record in records if place in record]
+        assert not found, f"{place} is in {found[0]}"
+
+
+def test_a_run_writes_nothing_where_it_was_started(wandb_run: tuple[Path, Ended]) -> None:
+    assert list((wandb_run[0].parent.parent / "cwd").iterdir()) == []
+
+
+# ---------------------------------------------------------------- evaluation
+
+
+@pytest.fixture(scope="module")
+def moved(minilm: tuple[Path, Ended], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the best checkpoint, outside of its run."""
+    folder = tmp_path_factory.mktemp("moved")
+    yield Path(shutil.copy(minilm[0] / "checkpoints" / "best.ckpt", folder / "model.ckpt"))
+    (folder / "model.ckpt").unlink()
+
+
+@pytest.fixture(scope="module")
+def evaluations(
+    start: Start, minilm: tuple[Path, Ended], moved: Path, trainings: dict, corpora: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, "Future[Ended]"]]:  # fmt: skip
+    """The end of each evaluation, all of them started."""
+    run = minilm[0]
+    folder = tmp_path_factory.mktemp("elsewhere")
+    same = shutil.copytree(corpora / "maccrobat2020", folder / "same")
+    single = shutil.copy(corpora / "ncbi_disease" / "NCBItestset_corpus.txt", folder / "some.txt")
+    with zipfile.ZipFile(folder / "CDR.zip", "w") as archive:
+        for file in (corpora / "bc5cdr").iterdir():
+            archive.write(file, f"CDR_Data/{file.name}")
+    (folder / "text.ckpt").write_text("not a checkpoint\n")
+    trainings["random"][1].result().well()
+    random = one_run(trainings["random"][0])
+    commands = {
+        "val": ("eval_dataset=val", f"output_dir={run.parent}"),
+        "test": ("eval_dataset=test", f"run={run}", f"eval_dataset.path={same}"),
+        "ncbi": ("eval_dataset=ncbi", f"ckpt_path={run}/checkpoints/best.ckpt"),
+        "bc5cdr": ("eval_dataset=bc5cdr", "eval_dataset/label_map=disease_joined", f"run={run}"),
+        "moved": (
+            "eval_dataset=ncbi", "eval_dataset/label_map=disease_disorder",
+            f"ckpt_path={moved}", f"eval_dataset.path={single}",
+        ),
+        "zip": (
+            "eval_dataset=bc5cdr", f"run={run}", f"eval_dataset.path={folder}/CDR.zip",
+            "eval_dataset.part=train",
+        ),
+        "own types": (
+            "eval_dataset=ncbi", "eval_dataset.label_map=null", f"run={random}",
+            "eval_dataset.part=validation",
+        ),
+        "other types": ("eval_dataset=ncbi", f"run={random}"),
+        "no checkpoint": ("eval_dataset=ncbi", f"ckpt_path={folder}/text.ckpt"),
+    }  # fmt: skip
+    started = {name: start("evaluate.py", *command) for name, command in commands.items()}
+    yield started
+    for ended in started.values():
+        ended.cancel()
+
+
+@pytest.mark.parametrize(("name", "part"), [("val", "validation"), ("test", "test")])
+def test_evaluation_gives_what_training_gave(
+    evaluations: dict, minilm: tuple[Path, Ended], name: str, part: str
+) -> None:
+    run = minilm[0]
+    ended = evaluations[name].result().well()
+    evaluated = read_json(run / "evaluations" / f"{part}_as_is" / "metrics.json")
+    trained = read_json(run / "metrics.json")
+    assert evaluated["scores"] == trained["scores"][part]
+    assert ended.stderr == ""
+    assert f"model: {run}/checkpoints/best.ckpt\n" in ended.stdout  # for val, the newest
+
+
+def test_the_best_f1_is_that_of_the_best_epoch(
+    evaluations: dict, minilm: tuple[Path, Ended]
+) -> None:
+    run, ended = minilm
+    evaluations["val"].result().well()
+    evaluated = read_json(run / "evaluations" / "validation_as_is" / "metrics.json")
+    f1 = evaluated["scores"]["overall"]["f1"]
+    logged = re.findall(r"^epoch \d+: .*validation F1 (\S+)", ended.stdout, re.MULTILINE)
+    assert f"{f1:.4f}" == max(logged)
+    # Lightning keeps it in single precision
+    assert math.isclose(read_json(run / "metrics.json")["best_validation_f1"], f1, rel_tol=1e-7)
+
+
+def gold_of(path: Path) -> dict[str, tuple[str, list[tuple[int, int, str]]]]:
+    """Text and mentions of each PubTator document, read in the plainest way."""
+    documents = {}
+    for block in path.read_text().strip().split("\n\n"):
+        title, abstract, *rest = block.split("\n")
+        id = title.split("|")[0]
+        text = f"{title.split('|', 2)[2]} {abstract.split('|', 2)[2]}"
+        rows = [row for line in rest if len(row := line.split("\t")) == 6]
+        documents[id] = text, [(int(start), int(end), t) for _, start, end, _, t, _ in rows]
+    return documents
+
+
+def check_scores(folder: Path, gold_file: Path, types: dict[str, str], ended: Ended) -> dict:
+    """Hold the evaluation in a folder to its predictions file, by the model's type -> corpus's."""
+    gold = gold_of(gold_file)
+    lines = (folder / "predictions.jsonl").read_text().splitlines()
+    predictions = {record["document"]: record for record in map(json.loads, lines)}
+    assert sorted(predictions) == sorted(gold)
+    wanted, found = set(), set()
+    for id, (text, mentions) in gold.items():
+        record = predictions[id]
+        for span in record["spans"]:
+            assert span["text"] == text[span["start"] : span["end"]]
+            assert 0 < span["confidence"] <= 1
+            if span["type"] in types:
+                found.add((id, span["start"], span["end"], types[span["type"]]))
+        tokens = record["tokens"]
+        assert {len(column) for column in tokens.values()} == {len(tokens["start"])}
+        assert "".join(
+            text[s:e] for s, e in zip(tokens["start"], tokens["end"], strict=True)
+        ) == "".join(text.split())
+        for start, end, type_ in mentions:
+            wanted.add((id, start, end, type_ if type_ in types.values() else "Disease"))
+    metrics = read_json(folder / "metrics.json")
+    overall = metrics["scores"]["overall"]
+    assert overall["gold"] == len(wanted)
+    assert overall["predicted"] == len(found)
+    assert overall["correct"] == len(wanted & found)
+    assert overall["precision"] == pytest.approx(len(wanted & found) / len(found))
+    assert overall["recall"] == pytest.approx(len(wanted & found) / len(wanted))
+    for name, row in {**metrics["scores"]["types"], "overall": overall}.items():
+        cells = [name, *(str(row[count]) for count in ("gold", "predicted", "correct"))]
+        cells += [f"{row[figure]:.3f}" for figure in ("precision", "recall", "f1")]
+        assert re.search(r" +".join(map(re.escape, cells)) + "$", ended.stdout, re.MULTILINE)
+    return metrics
+
+
+def test_ncbi(evaluations: dict, minilm: tuple[Path, Ended], corpora: Path) -> None:
+    ended = evaluations["ncbi"].result().well()
+    folder = minilm[0] / "evaluations" / "ncbi_test_disease_and_sign"
+    types = {"Disease_disorder": "Disease", "Sign_symptom": "Disease"}
+    metrics = check_scores(
+        folder, corpora / "ncbi_disease" / "NCBItestset_corpus.txt", types, ended
+    )
+    assert metrics["scores"]["overall"]["f1"] > 0.5
+    assert list(metrics["scores"]["types"]) == ["Disease"]
+    assert ended.stdout.endswith(f"written: {folder}\n")
+
+
+def test_a_moved_checkpoint_and_a_single_file(
+    evaluations: dict, moved: Path, corpora: Path
+) -> None:
+    ended = evaluations["moved"].result().well()
+    folder = moved.parent / "evaluations" / "ncbi_disease_disorder"
+    metrics = check_scores(
+        folder, corpora / "ncbi_disease" / "NCBItestset_corpus.txt",
+        {"Disease_disorder": "Disease"}, ended,
+    )  # fmt: skip
+    assert metrics["mapping"]["left_out"]["Sign_symptom"] > 0
+
+
+def test_bc5cdr_from_a_zip(evaluations: dict, minilm: tuple[Path, Ended], corpora: Path) -> None:
+    ended = evaluations["zip"].result().well()
+    folder = minilm[0] / "evaluations" / "bc5cdr_train_disease_and_sign"
+    types = {"Disease_disorder": "Disease", "Sign_symptom": "Disease", "Medication": "Chemical"}
+    metrics = check_scores(
+        folder, corpora / "bc5cdr" / "CDR_TrainingSet.PubTator.txt", types, ended
+    )
+    assert set(metrics["scores"]["types"]) == {"Disease", "Chemical"}
+
+
+def test_bc5cdr_with_severities_joined(evaluations: dict, minilm: tuple[Path, Ended]) -> None:
+    ended = evaluations["bc5cdr"].result().well()
+    metrics = read_json(minilm[0] / "evaluations" / "bc5cdr_test_disease_joined" / "metrics.json")
+    assert metrics["mapping"]["joined"]["Severity"] > 0
+    assert metrics["scores"]["overall"]["f1"] > 0.5
+    assert "label map: disease_joined" in ended.stdout
+
+
+def test_a_label_map_for_other_types_is_an_error(evaluations: dict) -> None:
+    line = evaluations["other types"].result().error()
+    assert re.search("label map disease_and_sign: not types of the model: .*Disease_disorder", line)
+
+
+def test_a_model_with_the_types_of_the_corpus_needs_no_label_map(
+    evaluations: dict, trainings: dict
+) -> None:
+    """The corpus's own validation part is the run's, too: the scores are those of the training."""
+    evaluations["own types"].result().well()
+    run = one_run(trainings["random"][0])
+    evaluated = read_json(run / "evaluations" / "ncbi_validation_as_is" / "metrics.json")
+    assert evaluated["scores"] == read_json(run / "metrics.json")["scores"]["validation"]
+
+
+def test_a_file_that_is_no_checkpoint_is_an_error(evaluations: dict) -> None:
+    assert "text.ckpt" in evaluations["no checkpoint"].result().error()
+
+
+def test_other_documents_are_an_error(
+    run: Run, minilm: tuple[Path, Ended], corpora: Path, tmp_path: Path
+) -> None:
+    fewer = shutil.copytree(corpora / "maccrobat2020", tmp_path / "fewer")
+    name = sorted(fewer.iterdir())[0].stem
+    (fewer / f"{name}.txt").unlink()
+    (fewer / f"{name}.ann").unlink()
+    options = ("eval_dataset=val", f"eval_dataset.path={fewer}")
+    ended = run("evaluate.py", *options, f"run={minilm[0]}", torch=False)
+    assert f"{fewer}: not the documents that {minilm[0]} was trained on" in ended.error()
+
+
+def test_an_altered_corpus_is_an_error(
+    run: Run, minilm: tuple[Path, Ended], corpora: Path, tmp_path: Path
+) -> None:
+    """One mention's type changes after training, in the folder that the run knows."""
+    altered = shutil.copytree(corpora / "maccrobat2020", tmp_path / "corpus")
+    copy = tmp_path / "run"
+    (copy / "checkpoints").mkdir(parents=True)
+    (copy / "checkpoints" / "best.ckpt").touch()  # the error comes before it is read
+    for name in ("split.json", "data_report.json"):
+        shutil.copy(minilm[0] / name, copy)
+    config = (minilm[0] / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(config.replace(str(corpora / "maccrobat2020"), str(altered)))
+    file = sorted(altered.glob("*.ann"))[3]
+    file.write_text(file.read_text().replace("\tMedication ", "\tOther_entity ", 1))
+    ended = run("evaluate.py", "eval_dataset=test", f"run={copy}", torch=False)
+    assert f"{altered}: not the documents that {copy} was trained on" in ended.error()

@@ -1,0 +1,56 @@
+"""Data flows one way, and imports follow it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# upstream first: a module imports only what stands above it
+ORDER = [
+    "errors", "files", "documents",
+    "corpora.files", "corpora.errata", "corpora.brat", "corpora.pubtator", "corpora",
+    "labels", "id_files", "duplicates", "stratify", "split",
+    "predictions", "scoring", "scoring.matching", "scoring.label_map", "data_report",
+    "config", "runs", "launch", "pretrained",
+    "windows", "decoding", "hardware", "encoder", "datamodule", "module", "tracking", "training",
+]  # fmt: skip
+WITHOUT_TORCH = ORDER[: ORDER.index("pretrained") + 1]
+
+
+def imports_of(path: Path) -> set[str]:
+    """The package's modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "medner":
+            names = {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+            found |= {name.removeprefix("medner").removeprefix(".") for name in names}
+        elif isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("medner") for alias in node.names)
+    return found & set(ORDER)
+
+
+def path_of(module: str) -> Path:
+    path = ROOT / "medner" / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def test_every_module_has_its_place() -> None:
+    paths = {path_of(module) for module in ORDER} | {ROOT / "medner" / "__init__.py"}
+    assert paths == set((ROOT / "medner").rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_imports_go_upstream(module: str) -> None:
+    downstream = imports_of(path_of(module)) - set(ORDER[: ORDER.index(module)]) - {module}
+    assert not downstream
+
+
+def test_no_torch_before_it_is_needed() -> None:
+    names = ", ".join(f"medner.{module}" for module in WITHOUT_TORCH)
+    heavy = "{'torch', 'transformers', 'tokenizers', 'pytorch_lightning', 'sklearn', 'wandb'}"
+    program = f"import sys, {names}; sys.exit(str({heavy} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
