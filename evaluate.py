@@ -37,7 +37,7 @@ def evaluate(config: DictConfig, _: Path) -> None:
     from medner.module import NerModule
     from medner.training import make_trainer, predict
 
-    module = NerModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    module = NerModule.load(checkpoint)
     if label_map:
         label_map.check(module.labels.types)
     options = OmegaConf.to_object(config.trainer)
@@ -53,7 +53,7 @@ def evaluate(config: DictConfig, _: Path) -> None:
     mapped = map_predictions(label_map, documents, predictions, entity_types(corpus))
     scores = score(documents, mapped.predictions)
 
-    map_name = label_map.name if label_map else "as_is"
+    map_name = label_map.name if label_map else "identity"
     folder = (run or checkpoint.parent) / "evaluations" / f"{name}_{map_name}"
     write_predictions(folder / "predictions.jsonl", predictions, documents)
     write_json(

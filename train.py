@@ -17,7 +17,7 @@ from medner.duplicates import find_groups
 from medner.files import write_json
 from medner.id_files import check_known, read_groups, read_ids
 from medner.labels import Labels
-from medner.launch import launch
+from medner.launch import jobs_table, launch
 from medner.predictions import write_predictions
 from medner.pretrained import locate
 from medner.runs import DATA_REPORT, METRICS, SPLIT, claim, save_config
@@ -77,9 +77,7 @@ def train(config: DictConfig, run: Path) -> None:
     ended_well = False
     try:
         trainer, checkpoint = fit(config, module, data, run, logger)
-        best = NerModule.load_from_checkpoint(
-            checkpoint.best_model_path, map_location="cpu", weights_only=True
-        )
+        best = NerModule.load(checkpoint.best_model_path)
         scores = {}
         for part in [part for part in ("validation", "test") if part in parts]:
             predictions = predict(trainer, best, data, part)
@@ -168,4 +166,4 @@ def build(config: DictConfig, labels: Labels, folder: Path) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(launch(train, "train"))
+    sys.exit(launch(train, "train", jobs_table))

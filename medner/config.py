@@ -91,6 +91,7 @@ class TrainingOptions:
     warmup: float | None = None  # share of all steps
     weight_decay: float | None = None
     gradient_clip: float | None = None  # norm; 0 for none
+    ema_decay: float | None = None  # a step's, of a moving average of the weights; 0 for none
     effective_batch: int | None = None  # windows an optimiser step: a part of the protocol
     device_batch: int | None = None  # windows a device holds at once; null: all of them
     precision: str | None = None  # one of PRECISIONS
@@ -171,7 +172,7 @@ _CHOICES = {
 }
 _POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
 _NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip")
-_SHARES = ("warmup", "attention_dropout")
+_SHARES = ("warmup", "attention_dropout", "ema_decay")
 
 
 def register() -> None:
@@ -187,6 +188,7 @@ def check(config: DictConfig) -> None:
     Raises:
         ConfigError: one line that names the option and what it takes.
     """
+    _check_names(config)
     missing = sorted(OmegaConf.missing_keys(config))
     own = config.get("eval_dataset", {}).get("own")
     missing = [key for key in missing if not (own and key.startswith("eval_dataset."))]
@@ -207,12 +209,23 @@ def check(config: DictConfig) -> None:
         raise ConfigError("run and ckpt_path contradict each other; give one of them")
 
 
+def _check_names(config: DictConfig) -> None:
+    """Hydra lets "+name=value" add any name; here every option is in the schema."""
+    schema = OmegaConf.structured(TrainConfig if "data" in config else EvaluateConfig)
+    try:
+        OmegaConf.merge(schema, OmegaConf.to_container(config))
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain(error)) from None
+
+
 def _check_value(key: str, value: Any) -> None:
     name = key.rpartition(".")[2]
     if name in _POSITIVE and value <= 0:
         raise ConfigError(f"{key}={value}: takes a number above 0")
     if name in _NOT_NEGATIVE and value < 0:
         raise ConfigError(f"{key}={value}: takes a number of at least 0")
+    if name == "seed" and not 0 <= value < 2**32:
+        raise ConfigError(f"{key}={value}: takes a whole number from 0 to {2**32 - 1}")
     if name in _SHARES and not 0 <= value < 1:
         raise ConfigError(f"{key}={value}: takes a share from 0 to below 1")
     if name == "precision" and value not in PRECISIONS:
@@ -308,7 +321,7 @@ def _fit_device_batch(trainer: DictConfig, who: str) -> str:
     effective, device = trainer.effective_batch, trainer.device_batch
     if device is None or (device > effective and who != "command line"):
         trainer.device_batch = effective
-        return who if device is None else f"{who}: {device}, but the effective batch is smaller"
+        return "the effective batch" if device is None else f"{who}: {device}, more than effective"
     if effective % device and who == "command line":
         raise ConfigError(
             f"trainer.device_batch={device}: takes a divisor of "
@@ -331,8 +344,6 @@ def explain(error: Exception) -> str:
             return f"{group}={option}: {group} takes {_either(error.options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {lines[0]}; in a shell, put quotes around the whole argument"
-    if lines[0].startswith("You must specify"):
-        return f"{lines[0].split(', e.g')[0]}; it takes {_either(lines[2:])}"
     return " ".join(lines)
 
 

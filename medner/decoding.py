@@ -24,7 +24,7 @@ from medner.windows import TokenizedDocument
 
 _BLOCK = 64  # tokens; few enough that running sums stay exact, and that few steps are needed
 _TOLERANCE = 1e-12  # relative to the largest running sum: rounding is not an improvement
-_RULED_OUT = -1e4  # stands for the log probability of 0, which no running sum survives
+_RULED_OUT = -1e6  # stands for the log probability of 0, which no running sum survives
 # Of the gold's ends one in 1,500 lies inside a word, most of them slips of the annotator. A fixed
 # price leaves them in reach, and lets the pieces of a word agree where a model is in doubt.
 INSIDE_WORD = 5.0

@@ -7,6 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
@@ -15,57 +16,79 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from medner import config as options
-from medner.errors import UserError
+from medner.errors import ConfigError, UserError
 from medner.runs import METRICS, discard
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
-def launch(task: Callable[[DictConfig, Path], None], config_name: str) -> int:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job of a multirun; ``failure`` is None if it ended well."""
+
+    folder: Path
+    overrides: tuple[str, ...]
+    failure: str | None
+
+
+def launch(
+    task: Callable[[DictConfig, Path], None],
+    config_name: str,
+    summary: Callable[[Sequence[Job]], str] | None = None,
+) -> int:
     """Run a verb as a Hydra application.
 
     Args:
         task: takes the composed and checked configuration and the folder that Hydra made for this
             job; in a multirun it is called once a job.
         config_name: of the file in ``conf/``.
+        summary: what is said of all jobs after a multirun.
 
     Returns:
-        The exit code: 0 if every job ended well, 2 for a configuration that does not compose. A
+        The exit code: 0 if every job ended well, 2 for a wrong configuration, 1 for all else. A
         :class:`UserError` becomes a line, any other error is logged with its traceback; in a
-        multirun the jobs after it go on, and a table of all of them comes last.
+        multirun the jobs after it go on.
     """
     options.register()
     OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True)
-    failures: dict[Path, str] = {}
-    sweep: list[Path] = []
+    codes, jobs = [], []
 
     def job(config: DictConfig) -> None:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        single = HydraConfig.get().mode == RunMode.RUN
-        if not single:
-            sweep.append(folder)
+        settings = HydraConfig.get()
+        folder = Path(settings.runtime.output_dir)
+        failure = None
         try:
             options.check(config)
             task(config, folder)
         except Exception as error:
-            failures[folder] = str(error).strip().partition("\n")[0] or type(error).__name__
-            if isinstance(error, UserError):
-                log.error("error: %s", error)
-            else:
-                log.exception("error: %s", failures[folder])
-            if single:
+            failure = str(error).strip().partition("\n")[0] or type(error).__name__
+            log.error("error: %s", failure, exc_info=not isinstance(error, UserError))
+            codes.append(2 if isinstance(error, ConfigError) else 1)
+            if settings.mode == RunMode.RUN:
                 discard(folder)
+        if settings.mode == RunMode.MULTIRUN:
+            jobs.append(Job(folder, tuple(settings.overrides.task), failure))
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through, to be explained here
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
-    except options.HYDRA_ERRORS as error:
+    except (*options.HYDRA_ERRORS, ValueError) as error:  # of Hydra: a job's own do not get here
         print(f"error: {options.explain(error)}", file=sys.stderr)
         return 2
-    if sweep:
-        log.info("\n%s", jobs_table(sweep, failures))
-    return 1 if failures else 0
+    if jobs and summary:
+        log.info("\n%s", summary(jobs))
+    if not jobs and {"-m", "--multirun"} & set(sys.argv) and not {"--cfg", "-c"} & set(sys.argv):
+        print("error: the multirun has no job: a pattern in it fits no option", file=sys.stderr)
+        return 2
+    return max(codes, default=0)
+
+
+class BelowError(logging.Filter):
+    """What is no error goes to standard output; the terminal's other stream has the rest."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR
 
 
 def _run_id() -> str:
@@ -73,18 +96,21 @@ def _run_id() -> str:
     return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
 
 
-def jobs_table(jobs: Sequence[Path], failures: dict[Path, str]) -> str:
-    """A line for each job of a multirun: how it ended, its strict micro F1, its folder."""
-    rows = [("job", "F1 validation", "F1 test", "epochs", "minutes", "")]
+def jobs_table(jobs: Sequence[Job]) -> str:
+    """A line a job: how it ended, strict micro F1, what sets it apart from the others, folder."""
+    shared = set.intersection(*(set(job.overrides) for job in jobs))
+    rows = [("job", "F1 validation", "F1 test", "epochs", "minutes", "options", "")]
     for job in jobs:
-        if job in failures:
-            rows.append((job.name, "failed", "", "", "", failures[job]))
+        own = " ".join(override for override in job.overrides if override not in shared)
+        if job.failure:
+            rows.append((job.folder.name, "failed", "", "", "", own, job.failure))
             continue
-        metrics = json.loads((job / METRICS).read_text())
+        metrics = json.loads((job.folder / METRICS).read_text())
         scores = [metrics["scores"].get(part) for part in ("validation", "test")]
         f1 = [f"{score['overall']['f1']:.3f}" if score else "" for score in scores]
         minutes = f"{metrics['seconds'] / 60:.1f}"
-        rows.append((job.name, *f1, str(metrics["epochs"]), minutes, str(job)))
+        row = (job.folder.name, *f1, str(metrics["epochs"]), minutes, own, str(job.folder))
+        rows.append(row)
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
     return "\n".join(
         "  ".join(

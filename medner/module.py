@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +15,7 @@ from medner.datamodule import Batch, NerDataModule
 from medner.decoding import predict
 from medner.documents import Document
 from medner.encoder import TokenizerFiles, build_encoder
+from medner.errors import UserError
 from medner.labels import IGNORED, Labels
 from medner.predictions import Prediction
 from medner.scoring.matching import Counts, score
@@ -44,7 +46,7 @@ class NerModule(pl.LightningModule):
     """Fine-tunes a Hugging Face token classifier.
 
     All arguments but ``pretrained`` are plain values that the checkpoint holds, so that it loads by
-    itself: ``NerModule.load_from_checkpoint(path, weights_only=True)``.
+    itself.
 
     Args:
         types: the entity types.
@@ -63,7 +65,8 @@ class NerModule(pl.LightningModule):
         pretrained: str | Path | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.save_hyperparameters(ignore=["pretrained"])
+        # not for loggers: the tokenizer is large, and the configuration may name a folder
+        self.save_hyperparameters(ignore=["pretrained"], logger=False)
         self.labels = Labels(tuple(types))
         self.encoder = build_encoder(encoder, Path(pretrained) if pretrained else None)
         self.span_counts = SpanCounts(self.labels.types)
@@ -71,6 +74,22 @@ class NerModule(pl.LightningModule):
             len(self.labels.tags), average="micro", ignore_index=IGNORED
         )
         self._stitcher = Stitcher()
+
+    @classmethod
+    def load(cls, checkpoint: str | Path) -> "NerModule":
+        """The module of a checkpoint, on the CPU; nothing in the file is executed.
+
+        Raises:
+            UserError: if the file is no checkpoint of this program.
+        """
+        try:
+            return cls.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+        except (UnpicklingError, EOFError, KeyError, TypeError, RuntimeError) as error:
+            problem = str(error).strip().partition("\n")[0][:80]
+            raise UserError(
+                f"{checkpoint}: not a checkpoint of this program "
+                f"({type(error).__name__}: {problem})"
+            ) from None
 
     def datamodule(self, parts: Mapping[str, Sequence[Document]], **options: Any) -> NerDataModule:
         """The documents as this model takes them; ``options`` are those of NerDataModule."""

@@ -10,6 +10,7 @@ train.log
 evaluations/       one folder for each evaluation
 """
 
+import logging
 import os
 from pathlib import Path
 
@@ -28,7 +29,7 @@ _CLAIM = ".claimed"
 
 
 def claim(run: Path) -> None:
-    """Take a folder for one run.
+    """Take a folder for one run, and open its log.
 
     Raises:
         UserError: if another run has it.
@@ -41,6 +42,9 @@ def claim(run: Path) -> None:
         raise UserError(
             f"{run} belongs to another run; give this one a folder of its own"
         ) from None
+    handler = logging.FileHandler(run / LOG, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)  # Hydra takes it away before the next job
 
 
 def discard(run: Path) -> None:
@@ -49,12 +53,13 @@ def discard(run: Path) -> None:
     Removes this run's first files, and the folder if nothing else is in it.
     """
     present = {path.name for path in run.iterdir()} if run.is_dir() else set()
-    claimed = _CLAIM in present and (run / _CLAIM).read_text() == str(os.getpid())
-    if CONFIG in present or not (claimed or present == {LOG}):
-        return
-    for name in present & {LOG, SPLIT, _CLAIM}:
-        (run / name).unlink()
-    if present <= {LOG, SPLIT, _CLAIM}:
+    if CONFIG not in present and _CLAIM in present:
+        if (run / _CLAIM).read_text() != str(os.getpid()):
+            return
+        for name in present & {LOG, SPLIT, _CLAIM}:
+            (run / name).unlink()
+        present -= {LOG, SPLIT, _CLAIM}
+    if not present and run != Path.cwd():
         run.rmdir()
 
 

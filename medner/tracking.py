@@ -1,5 +1,6 @@
 """Loggers: Lightning's own, set up so that nothing of the data or of this machine leaves it."""
 
+import logging
 import netrc
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
+log = logging.getLogger(__name__)
 _LOCAL = {"path", "test_ids", "groups", "output_dir", "corpora_dir", "hub_mirror"}
 
 
@@ -21,17 +23,26 @@ def make_logger(config: DictConfig, run: Path) -> Logger | None:
     import wandb
 
     offline = settings.offline if settings.offline is not None else not _has_account()
-    return WandbLogger(
+    tracked = wandb.init(
         project=settings.project,
         entity=settings.entity,
         name=f"{config.model.label}-{config.data.name}",
-        save_dir=str(run),
-        offline=offline,
+        dir=str(run),
+        mode="offline" if offline else "online",
         config=_shareable(OmegaConf.to_container(config, resolve=True)),
         # console, command line and repository could hold names of files or patients
-        settings=wandb.Settings(console="off", disable_git=True, save_code=False, silent=True,
-                                x_disable_meta=True, x_disable_stats=True),
-    )  # fmt: skip
+        settings=wandb.Settings(
+            console="off",
+            disable_git=True,
+            save_code=False,
+            silent=True,
+            x_disable_meta=True,
+            x_disable_stats=True,
+        ),
+    )
+    if offline:
+        log.info("W&B: offline, in %s; `wandb sync` sends it", Path(tracked.dir).parent)
+    return WandbLogger(experiment=tracked)
 
 
 def finish(logger: Logger | None, ended_well: bool) -> None:
@@ -42,11 +53,11 @@ def finish(logger: Logger | None, ended_well: bool) -> None:
 
 
 def _shareable(values: dict[str, Any]) -> dict[str, Any]:
-    """Without the options that hold paths."""
+    """Without the options that hold paths, be it of a model."""
     return {
         key: _shareable(value) if isinstance(value, dict) else value
         for key, value in values.items()
-        if key not in _LOCAL
+        if key not in _LOCAL and not (key == "name" and Path(str(value)).exists())
     }
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
 from pytorch_lightning.loggers import Logger
 
 from medner.datamodule import NerDataModule
@@ -25,6 +30,7 @@ for _message in (
     ".*exists and is not empty.*",  # the run folder is this run's own
     ".*smaller than the logging interval.*",
     ".*GPU available but not used.*",
+    ".*is supported for historical reasons.*",  # precision=16 is the user's own word
     ".*your dataloader is not resumable.*",  # the batch sampler is
     "predict returned None.*",  # the module keeps its predictions
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
@@ -76,6 +82,8 @@ def fit(
         EarlyStopping(MONITOR, mode="max", patience=options.patience),
         EpochLine(),
     ]
+    if options.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=options.ema_decay))
     if logger:
         callbacks.append(LearningRateMonitor())
     trainer = make_trainer(

@@ -70,7 +70,7 @@ def test_the_block_on_torch_blocks(run: Run, tmp_path: Path) -> None:
 # name: verb, options, what the line says. {hub} is a mirror, {bare} the same without weights.
 ERRORS = {
     "unknown choice": ("train.py", "model=bilbert", r"model=bilbert: .*biobert, bioformer"),
-    "no choice": ("train.py", "logger=null", r"logger.*csv, none"),
+    "no choice": ("train.py", "logger=null", r"group override must be a string"),
     "misspelt option": ("train.py", "trainer.max_epoch=3", r"trainer\.max_epoch: .*max_epochs"),
     "misspelt group": ("train.py", "modle=biobert", r"modle: .*did you mean model"),
     "wrong type": ("train.py", "trainer.max_epochs=many", r"trainer\.max_epochs: .*many"),
@@ -104,7 +104,7 @@ ERRORS = {
         "train.py", "model=biobert hub_mirror={bare}",
         r"no weights \(model.safetensors.*model\.weights=random needs none",
     ),
-    "no dataset": ("evaluate.py", "", r"eval_dataset'?; it takes bc5cdr, ncbi, test or val"),
+    "added option": ("train.py", "+trainer.max_epoch=3", r"trainer\.max_epoch: .*max_epochs"),
     "unknown dataset": ("evaluate.py", "eval_dataset=nbci", r"eval_dataset=nbci: .*bc5cdr, ncbi"),
     "unknown label map": (
         "evaluate.py", "eval_dataset=ncbi eval_dataset/label_map=x", r"label_map=x: .*disease_join",
@@ -448,7 +448,7 @@ def test_evaluation_gives_what_training_gave(
 ) -> None:
     run = minilm[0]
     ended = evaluations[name].result().well()
-    evaluated = read_json(run / "evaluations" / f"{part}_as_is" / "metrics.json")
+    evaluated = read_json(run / "evaluations" / f"{part}_identity" / "metrics.json")
     trained = read_json(run / "metrics.json")
     assert evaluated["scores"] == trained["scores"][part]
     assert ended.stderr == ""
@@ -460,7 +460,7 @@ def test_the_best_f1_is_that_of_the_best_epoch(
 ) -> None:
     run, ended = minilm
     evaluations["val"].result().well()
-    evaluated = read_json(run / "evaluations" / "validation_as_is" / "metrics.json")
+    evaluated = read_json(run / "evaluations" / "validation_identity" / "metrics.json")
     f1 = evaluated["scores"]["overall"]["f1"]
     logged = re.findall(r"^epoch \d+: .*validation F1 (\S+)", ended.stdout, re.MULTILINE)
     assert f"{f1:.4f}" == max(logged)
@@ -568,7 +568,7 @@ def test_a_model_with_the_types_of_the_corpus_needs_no_label_map(
     """The corpus's own validation part is the run's, too: the scores are those of the training."""
     evaluations["own types"].result().well()
     run = one_run(trainings["random"][0])
-    evaluated = read_json(run / "evaluations" / "ncbi_validation_as_is" / "metrics.json")
+    evaluated = read_json(run / "evaluations" / "ncbi_validation_identity" / "metrics.json")
     assert evaluated["scores"] == read_json(run / "metrics.json")["scores"]["validation"]
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medner.decoding import decode, predict
+from medner.decoding import INSIDE_WORD, decode, predict
 from medner.documents import Document
+from medner.errors import UserError
 from medner.labels import Labels
 from medner.windows import TokenizedDocument
 
@@ -195,9 +196,62 @@ def test_models_that_are_too_sure(scale):
         check(scores.astype(np.float32))
 
 
+@pytest.mark.parametrize("tag", range(5))
+def test_a_tag_of_no_probability(tag):
+    scores = np.array(given_tags(O, I_AGE, I_AGE, I_SIGN, O, B_SIGN))
+    scores[2, tag] = -np.inf
+    check(scores)
+
+
+def best_with_words(scores: np.ndarray, price: np.ndarray) -> float:
+    """The best score where a segment pays for each end that lies inside a word, token by token."""
+    best = scores[0].astype(np.float64)
+    best[1::2] -= price[0]
+    best[2::2] = -np.inf
+    for token, cost in zip(scores[1:], price[1:], strict=True):
+        ended = best - cost
+        ended[0] = best[0]
+        inside = np.maximum(best[1::2], best[2::2]) + token[2::2]
+        best = ended.max() + token
+        best[1::2] -= cost
+        best[2::2] = inside
+    return best.max()
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 5])
+@pytest.mark.parametrize("tokens", [1, 7, 64, 65, 200])
+def test_ends_inside_words_pay(tokens, scale):
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        scores = log_softmax(draw.normal(size=(tokens, 7)) * scale)
+        inside_word = draw.random(tokens) < 0.4
+        price = INSIDE_WORD * np.append(inside_word, False)
+        segments = decode(scores, inside_word)
+        paid = sum(price[first] + price[after] for _, first, after in segments)
+        assert total(scores, segments) - paid == pytest.approx(
+            best_with_words(scores, price[:-1]), abs=1e-9
+        )
+
+
+def test_the_pieces_of_a_word_agree_where_the_model_is_in_doubt():
+    scores = given_tags(O, B_SIGN, I_SIGN, O, sure=0.6)  # a, dys, ##p, ##nea
+    assert decode(scores) == [(1, 1, 3)]
+    assert decode(scores, np.array([False, False, True, True])) == [(1, 1, 4)]
+    sure = given_tags(O, B_SIGN, I_SIGN, O, sure=0.999)
+    assert decode(sure, np.array([False, False, True, True])) == [(1, 1, 3)]
+
+
+def test_output_that_is_not_a_number_is_said():
+    log_probs = given_tags(O, B_AGE).astype(np.float32)
+    log_probs[1] = np.nan
+    with pytest.raises(UserError, match=r"document d: the model's output is not a number"):
+        predict(tokenised("an age", (0, 2), (3, 6)), log_probs, LABELS)
+
+
 def tokenised(text: str, *offsets: tuple[int, int]) -> TokenizedDocument:
     starts, ends = np.array(offsets, dtype=np.int32).reshape(-1, 2).T
-    return TokenizedDocument(Document("d", text), np.zeros_like(starts), starts, ends)
+    nowhere = np.zeros(len(starts), dtype=bool)  # inside a word
+    return TokenizedDocument(Document("d", text), np.zeros_like(starts), starts, ends, nowhere)
 
 
 def found(prediction) -> list[tuple[int, int, str]]:

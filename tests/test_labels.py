@@ -202,7 +202,8 @@ def test_entities_come_back_where_token_boundaries_agree(offsets, data):
         at = after
     document = Document("d", "x" * LENGTH, tuple(entities))
     starts, ends = np.array(offsets, dtype=np.int32).reshape(-1, 2).T
-    tokens = TokenizedDocument(document, np.zeros(len(offsets), dtype=np.int32), starts, ends)
+    inside_word = np.zeros(len(offsets), dtype=bool)
+    tokens = TokenizedDocument(document, np.zeros_like(starts), starts, ends, inside_word)
     for rule in FLATTEN:
         spans = reachable(tokens, LABELS, rule).spans
         assert [(s.start, s.end, s.type) for s in spans] == [

@@ -72,9 +72,11 @@ def test_a_table_of_all_jobs_comes_last(all_models: tuple[dict[str, Path], Ended
     runs, ended = all_models
     rows = table_of(ended)
     assert sorted(rows) == sorted(run.name for run in runs.values())
-    for run in runs.values():
+    for model, run in runs.items():
         f1 = json.loads((run / "metrics.json").read_text())["scores"]["validation"]["overall"]["f1"]
-        assert re.fullmatch(rf"{run.name} +{f1:.3f} +1 +\d+\.\d +{run}", rows[run.name])
+        assert re.fullmatch(
+            rf"{run.name} +{f1:.3f} +1 +\d+\.\d +model={model} +{run}", rows[run.name]
+        )
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def test_a_model_can_be_evaluated_on_several_datasets_in_one_go(
 ) -> None:
     evaluations["both"].result().well()
     written = {path.name for path in (all_models[0]["biobert"] / "evaluations").iterdir()}
-    assert {"validation_as_is", "bc5cdr_test_disease_and_sign"} <= written
+    assert {"validation_identity", "bc5cdr_test_disease_and_sign"} <= written
 
 
 def test_a_sweep_over_nothing_is_an_error(run: Run, tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_the_table_shows_which_jobs_failed(failing: tuple[dict[str, Path], Ended
 def test_a_user_s_error_is_a_line_in_the_job_s_log(failing: tuple[dict[str, Path], Ended]) -> None:
     jobs, ended = failing
     log = (jobs["distilbert"] / "train.log").read_text()
-    error = re.search(r"^error: (model distilbert/.* no such folder.*)$", ended.stdout, re.M)
+    error = re.search(r"^error: (model distilbert/.* no such folder.*)$", ended.stderr, re.M)
     assert error[1] in log
     assert "Traceback" not in log
 
@@ -162,6 +164,6 @@ def test_any_other_error_has_its_traceback_in_the_job_s_log(
     failing: tuple[dict[str, Path], Ended],
 ) -> None:
     jobs, ended = failing
-    for text in ((jobs["bioformer"] / "train.log").read_text(), ended.stdout):
+    for text in ((jobs["bioformer"] / "train.log").read_text(), ended.stderr):
         assert re.search(r"Traceback .*\n(  .*\n)+safetensors\S*Error: ", text)
-    assert ended.stdout.count("Traceback") == 1
+    assert ended.stderr.count("Traceback") == 1

@@ -81,10 +81,27 @@ def check_offsets(tokens: TokenizedDocument) -> None:
         assert text[start:end] == text[start:end].strip()
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_pieces_of_a_word_are_known(encoder):
+    (tokens,) = tokens_of(encoder, "A 5mg-dose: dyspnoea2, cafe\u0301s.\n\n naïveté")
+    text = tokens.document.text
+    words: list[str] = []
+    for start, end, inside in zip(tokens.starts, tokens.ends, tokens.inside_word, strict=True):
+        if inside:
+            words[-1] += text[start:end]
+        elif start < end:
+            words.append(text[start:end])
+    # what a tokenizer leaves out (marks) or joins (punctuation) is its own affair
+    letters = ["".join(c for c in word if c.isalnum()) for word in words]
+    expected = ["A", "5mg", "dose", "dyspnoea2", "cafes", "naïveté"]
+    assert [word for word in letters if word] == expected
+
+
 def numbered(count: int) -> TokenizedDocument:
     """A document of tokens that nobody looks at."""
     ids = np.arange(count, dtype=np.int32)
-    return TokenizedDocument(Document(str(count), "x" * count), ids, ids, ids + 1)
+    inside_word = np.zeros(count, dtype=bool)
+    return TokenizedDocument(Document(str(count), "x" * count), ids, ids, ids + 1, inside_word)
 
 
 # small figures for the odd cases, large ones for those that occur
