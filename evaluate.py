@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from medner.config import EvaluationOptions, corpus_source
+from medner.config import corpus_source
 from medner.corpora import read_corpus
 from medner.data_report import fingerprint
 from medner.documents import Document, entity_types
@@ -17,6 +17,7 @@ from medner.files import write_json
 from medner.launch import launch
 from medner.predictions import write_predictions
 from medner.runs import DATA_REPORT, METRICS, SPLIT, find_checkpoint, load_config
+from medner.schema import EvaluationOptions
 from medner.scoring.label_map import LabelMap, map_predictions
 from medner.scoring.matching import score, table
 

@@ -1,14 +1,13 @@
-"""The options of every run: their types, their checks, and who decides where several propose.
+"""What makes a configuration right, and who decides where several have a say.
 
 Imported before everything heavy, so that a wrong option is told within a second.
 """
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,145 +16,8 @@ from medner.corpora import FORMATS, CorpusSource
 from medner.corpora.errata import ERRATA
 from medner.errors import ConfigError
 from medner.labels import FLATTEN
+from medner.schema import EvaluateConfig, HardwareConfig, TrainConfig, TrainingOptions
 from medner.split import check_options
-
-
-@dataclass
-class CorpusConfig:
-    name: str = "???"
-    format: str = "???"  # one of FORMATS
-    path: str | None = None  # folder, file or zip
-    parts: dict[str, str] = field(default_factory=dict)  # official split: part -> file name pattern
-    errata: str | None = None  # one of ERRATA
-    types: dict[str, str] = field(default_factory=dict)  # the corpus's types -> those to be used
-    homepage: str | None = None  # where the release is to be had
-
-
-@dataclass
-class SplitConfig:
-    seed: int = 0
-    validation: float = 0.1  # a share, or a number of documents
-    test: float = 0  # likewise
-    folds: int | None = None  # cross-validation: `fold` (from 1) of `folds` is the test part
-    fold: int | None = None
-    test_ids: str | None = None  # file: ids of the test part, one a line
-    groups: str | None = None  # file: `document,group`, such as patients; never cut by a split
-    official: bool | None = None  # the corpus's own split: taken where there is one, unless false
-
-
-@dataclass
-class DataConfig(CorpusConfig):
-    flatten: str = "longest_first"  # one of FLATTEN: which of overlapping entities train
-    split: SplitConfig = field(default_factory=SplitConfig)
-
-
-@dataclass
-class LabelMapConfig:
-    name: str = "???"
-    types: dict[str, list[str]] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-    join_preceding: dict[str, list[str]] = field(default_factory=dict)
-
-
-@dataclass
-class EvalDatasetConfig(CorpusConfig):
-    part: str | None = None  # of the official split; null: all documents
-    own: bool = False  # the run's own corpus and split, instead of one given here
-    label_map: LabelMapConfig | None = None  # null: the model's types are the corpus's
-
-
-@dataclass
-class ModelConfig:
-    name: str = "???"  # owner/name as on the hub, or a folder
-    label: str = "???"  # what runs and tables call it
-    package: str | None = None  # Python package that ships it, in its folder `model`
-    weights: str = "pretrained"  # or random: built from the configuration alone
-    attention_dropout: float | None = None  # null: the encoder's own
-    precision: str | None = None  # from here on: what the model proposes
-    effective_batch: int | None = None
-    device_batch: int | None = None
-    learning_rate: float | None = None
-
-
-@dataclass
-class WindowConfig:
-    length: int = 512  # tokens, special ones counted
-    context: int = 64  # tokens of context, at least, on both sides of every token but at the ends
-
-
-@dataclass
-class TrainingOptions:
-    max_epochs: int | None = None
-    patience: int | None = None  # epochs without a better validation F1 before training stops
-    learning_rate: float | None = None
-    warmup: float | None = None  # share of all steps
-    weight_decay: float | None = None
-    gradient_clip: float | None = None  # norm; 0 for none
-    ema_decay: float | None = None  # a step's, of a moving average of the weights; 0 for none
-    effective_batch: int | None = None  # windows an optimiser step: a part of the protocol
-    device_batch: int | None = None  # windows a device holds at once; null: all of them
-    precision: str | None = None  # one of PRECISIONS
-
-
-@dataclass
-class TrainerConfig(TrainingOptions):
-    accelerator: str = "auto"
-    default: TrainingOptions = field(default_factory=TrainingOptions)
-
-
-@dataclass
-class HardwareConfig:
-    """May change what a device can hold or compute with, never the protocol."""
-
-    name: str = "???"
-    precision: str | None = None
-    device_batch: int | None = None
-
-
-@dataclass
-class ExperimentConfig(TrainingOptions):
-    name: str = "???"
-
-
-@dataclass
-class LoggerConfig:
-    name: str = "???"
-    project: str = "medner"
-    entity: str | None = None  # W&B team; null: the account's own
-    offline: bool | None = None  # null: where there is no account
-
-
-@dataclass
-class TrainConfig:
-    seed: int = 0
-    output_dir: str = "runs"
-    corpora_dir: str = "corpora"
-    hub_mirror: str | None = None
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    window: WindowConfig = field(default_factory=WindowConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    experiment: ExperimentConfig | None = None
-    logger: LoggerConfig | None = None
-
-
-@dataclass
-class EvaluationOptions:
-    accelerator: str = "auto"
-    precision: str | None = None  # null: the run's
-    device_batch: int | None = None  # null: the run's
-
-
-@dataclass
-class EvaluateConfig:
-    run: str | None = None  # folder of a run; null: the newest below output_dir
-    ckpt_path: str | None = None  # a checkpoint, instead of a run
-    output_dir: str = "runs"
-    corpora_dir: str = "corpora"
-    eval_dataset: EvalDatasetConfig = field(default_factory=EvalDatasetConfig)
-    trainer: EvaluationOptions = field(default_factory=EvaluationOptions)
-
 
 PRECISIONS = (
     "16", "bf16", "32", "64", "16-mixed", "bf16-mixed",
@@ -173,13 +35,6 @@ _CHOICES = {
 _POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
 _NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip")
 _SHARES = ("warmup", "attention_dropout", "ema_decay")
-
-
-def register() -> None:
-    """Make the schemas known to Hydra, for the defaults lists in conf/."""
-    store = ConfigStore.instance()
-    store.store(name="train_schema", node=TrainConfig)
-    store.store(name="evaluate_schema", node=EvaluateConfig)
 
 
 def check(config: DictConfig) -> None:

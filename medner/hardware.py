@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from medner.config import HardwareConfig
+from medner.schema import HardwareConfig
 
 _BF16 = {"avx512_bf16", "amx_bf16"}
 

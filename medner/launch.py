@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from medner import config as options
 from medner.errors import ConfigError, UserError
 from medner.runs import METRICS, discard
+from medner.schema import register
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -50,7 +51,7 @@ def launch(
         :class:`UserError` becomes a line, any other error is logged with its traceback; in a
         multirun the jobs after it go on.
     """
-    options.register()
+    register()
     OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True)
     codes, jobs = [], []
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from medner.config import TrainConfig
 from medner.errors import UserError
 from medner.files import written_whole
+from medner.schema import TrainConfig
 
 CONFIG, SPLIT, DATA_REPORT, METRICS, LOG = (
     "config.yaml", "split.json", "data_report.json", "metrics.json", "train.log",
@@ -84,7 +85,7 @@ def load_config(run: Path) -> DictConfig:
         raise UserError(f"{run} is not the folder of a run: it has no {CONFIG}")
     try:
         return OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(path))
-    except (OmegaConfBaseException, ValueError, UnicodeDecodeError) as error:
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
         problem = str(error).splitlines()[0]
         raise UserError(f"{path}: not the options of a run: {problem}") from None
 

@@ -8,9 +8,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medner import config as options
-from medner.config import HardwareConfig, check, explain, resolve, uses_official_split
+from medner.config import check, explain, resolve, uses_official_split
 from medner.errors import ConfigError
+from medner.schema import HardwareConfig, register
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FIVE = ["biobert", "bioformer", "biomedbert", "distilbert", "modernbert"]
@@ -25,7 +25,7 @@ CARD = {"name": "a card", "precision": None, "device_batch": None}
 
 
 def composed(verb: str, *overrides: str) -> DictConfig:
-    options.register()
+    register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(verb, overrides=list(overrides))
 

@@ -14,7 +14,7 @@ ORDER = [
     "corpora.files", "corpora.errata", "corpora.brat", "corpora.pubtator", "corpora",
     "labels", "id_files", "duplicates", "stratify", "split",
     "predictions", "scoring", "scoring.matching", "scoring.label_map", "data_report",
-    "config", "runs", "launch", "pretrained",
+    "schema", "config", "runs", "launch", "pretrained",
     "windows", "decoding", "hardware", "encoder", "datamodule", "module", "tracking", "training",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("pretrained") + 1]

@@ -1,0 +1,75 @@
+"""Encoders: their settings by the right name, their weights whole, in fp32."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from medner.encoder import TokenizerFiles, build_encoder, encoder_config, special_ids
+from medner.errors import UserError
+
+TAGS = ("O", "B-Age", "I-Age")
+NAMES = {
+    "dmis-lab/biobert-v1.1": "attention_probs_dropout_prob",
+    "bioformers/bioformer-16L": "attention_probs_dropout_prob",
+    "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext": "attention_probs_dropout_prob",
+    "distilbert/distilbert-base-uncased": "attention_dropout",
+    "answerdotai/ModernBERT-base": "attention_dropout",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_architecture_is_built_from_plain_values(mirror: Path, name: str) -> None:
+    config = json.loads(json.dumps(encoder_config(mirror / name, TAGS, 0.25)))
+    assert config[NAMES[name]] == 0.25
+    model = build_encoder(config, mirror / name)
+    assert getattr(model.config, NAMES[name]) == 0.25
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert all(part.training for part in model.modules())
+    rates = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+    assert name == "answerdotai/ModernBERT-base" or 0.25 in rates
+    logits = model(input_ids=torch.tensor([[2, 7, 3]])).logits
+    assert logits.shape == (1, 3, 3)
+    kept = encoder_config(mirror / name, TAGS, None)[NAMES[name]]
+    assert kept == json.loads((mirror / name / "config.json").read_text())[NAMES[name]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_weights_are_those_of_the_folder(mirror: Path, name: str) -> None:
+    config = encoder_config(mirror / name, TAGS, None)
+    both = [build_encoder(config, mirror / name).base_model.state_dict() for _ in range(2)]
+    assert all(torch.equal(both[0][key], both[1][key]) for key in both[0])
+    fresh = build_encoder(config, None).base_model.state_dict()
+    assert not all(torch.equal(both[0][key], fresh[key]) for key in both[0])
+
+
+def test_weights_that_lack_a_layer_are_refused(mirror: Path, tmp_path: Path) -> None:
+    folder = mirror / "bioformers/bioformer-16L"
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if ".layer.1." not in name}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"the weights lack 16 of the encoder's tensors"):
+        build_encoder(encoder_config(tmp_path, TAGS, None), tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tokenizer_is_the_same_from_its_files(mirror: Path, name: str) -> None:
+    files = TokenizerFiles.load(mirror / name)
+    tokenizer = TokenizerFiles(json.loads(json.dumps(files.files))).tokenizer()
+    before, behind = special_ids(tokenizer)
+    assert [len(before), len(behind)] == [1, 1]
+    long = tokenizer.encode("fever and cough " * 400)
+    assert len(long.ids) > 1200 and long.ids[:1] == before and long.ids[-1:] == behind
+    assert tokenizer.encode("", add_special_tokens=False).ids == []
+
+
+@pytest.mark.parametrize("content", ['{"a":', '{"a": 1}'])
+def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(UserError, match="no tokenizer"):
+        TokenizerFiles.load(tmp_path)

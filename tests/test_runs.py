@@ -1,0 +1,100 @@
+"""Run folders: one run each, the newest found, what is no run refused."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from medner.errors import UserError
+from medner.runs import BEST, claim, discard, find_checkpoint, load_config, newest, save_config
+from medner.schema import TrainConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def make_run(folder: Path, age: int, best: bool = True) -> Path:
+    folder.mkdir(parents=True)
+    save_config(folder, OmegaConf.create({"seed": 3}))
+    if best:
+        (folder / BEST).parent.mkdir()
+        (folder / BEST).write_bytes(b"")
+        os.utime(folder / BEST, (1e9 - age, 1e9 - age))
+    return folder
+
+
+def test_the_newest_run_is_that_of_the_newest_best_checkpoint(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", age=30)
+    in_sweep = make_run(tmp_path / "sweep" / "0_biobert", age=10)
+    make_run(tmp_path / "sweep" / "1_bioformer", age=20)
+    make_run(tmp_path / "without", age=0, best=False)
+    assert newest(tmp_path) == in_sweep
+    config = OmegaConf.create({"run": None, "ckpt_path": None, "output_dir": str(tmp_path)})
+    assert find_checkpoint(config) == (in_sweep, in_sweep / BEST)
+    config.ckpt_path = str(tmp_path / "a" / BEST)
+    assert find_checkpoint(config) == (tmp_path / "a", tmp_path / "a" / BEST)
+
+
+def test_no_run_and_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no run with a finished best checkpoint in .*; train one"):
+        newest(tmp_path)
+    unfinished = make_run(tmp_path / "without", age=0, best=False)
+    config = OmegaConf.create({"run": str(unfinished), "ckpt_path": None, "output_dir": "x"})
+    with pytest.raises(UserError, match=r"no finished best checkpoint \(checkpoints/best\.ckpt\)"):
+        find_checkpoint(config)
+
+
+def test_of_two_processes_one_gets_the_folder(tmp_path: Path) -> None:
+    program = "import sys, pathlib, medner.runs; medner.runs.claim(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    both = [
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    errors = [process.communicate()[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 1]
+    assert "belongs to another run" in "".join(errors)
+
+
+def test_a_run_that_never_began_leaves_nothing(tmp_path: Path) -> None:
+    claim(tmp_path / "run")
+    discard(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_was_there_before_stays(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years")
+    claim(tmp_path)
+    discard(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_another_run_s_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / ".claimed").write_text("1")  # another process
+    (tmp_path / "train.log").write_text("began")
+    discard(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".claimed", "train.log"}
+
+
+def test_paths_are_saved_so_that_they_hold_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = OmegaConf.structured(TrainConfig)
+    config.data.path, config.data.split.test_ids = "corpus", "ids.txt"
+    save_config(tmp_path / "run", config)
+    saved = OmegaConf.load(tmp_path / "run" / "config.yaml")
+    assert saved.data.path == str(tmp_path / "corpus")
+    assert saved.data.split.test_ids == str(tmp_path / "ids.txt")
+
+
+@pytest.mark.parametrize(
+    "text", ["seed: many", "nonsense: 1", "seed: [", "- a list", "model:\n  _target_: os.system"]
+)
+def test_a_configuration_that_is_none_of_ours(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"config\.yaml: not the options of a run"):
+        load_config(tmp_path)
+    with pytest.raises(UserError, match="is not the folder of a run"):
+        load_config(tmp_path / "nowhere")
