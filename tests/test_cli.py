@@ -419,7 +419,10 @@ def evaluations(
     commands = {
         "val": ("eval_dataset=val", f"output_dir={run.parent}"),
         "test": ("eval_dataset=test", f"run={run}", f"eval_dataset.path={same}"),
-        "ncbi": ("eval_dataset=ncbi", f"ckpt_path={run}/checkpoints/best.ckpt"),
+        "ncbi": (
+            "eval_dataset=ncbi", "eval_dataset/label_map=disease_and_sign",
+            f"ckpt_path={run}/checkpoints/best.ckpt",
+        ),
         "bc5cdr": ("eval_dataset=bc5cdr", "eval_dataset/label_map=disease_joined", f"run={run}"),
         "moved": (
             "eval_dataset=ncbi", "eval_dataset/label_map=disease_disorder",
@@ -559,7 +562,7 @@ def test_bc5cdr_with_severities_joined(evaluations: dict, minilm: tuple[Path, En
 
 def test_a_label_map_for_other_types_is_an_error(evaluations: dict) -> None:
     line = evaluations["other types"].result().error()
-    assert re.search("label map disease_and_sign: not types of the model: .*Disease_disorder", line)
+    assert re.search("label map disease_joined: not types of the model: .*Disease_disorder", line)
 
 
 def test_a_model_with_the_types_of_the_corpus_needs_no_label_map(

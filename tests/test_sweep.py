@@ -102,7 +102,7 @@ def test_each_model_can_be_evaluated(
     ended = evaluations[model].result().well()
     run = all_models[0][model]
     assert f"model: {run}/checkpoints/best.ckpt\n" in ended.stdout
-    folder = run / "evaluations" / "ncbi_test_disease_and_sign"
+    folder = run / "evaluations" / "ncbi_test_disease_joined"
     assert json.loads((folder / "metrics.json").read_text())["scores"]["overall"]["gold"] == 56
     text = (corpora / "ncbi_disease" / "NCBItestset_corpus.txt").read_text()
     for line in (folder / "predictions.jsonl").read_text().splitlines():
