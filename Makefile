@@ -27,8 +27,8 @@ lint: install  ## style and common mistakes
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-test: lint  ## lint, then all tests
-	.venv/bin/python -m pytest
+test: lint  ## lint, then all tests, on two cores
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 train: install  ## train: make train ARGS="model=biobert data.path=..."
 	.venv/bin/python train.py $(ARGS)

@@ -69,7 +69,7 @@ def save_config(run: Path, config: DictConfig) -> None:
     for key in ("data.path", "data.split.test_ids", "data.split.groups", "hub_mirror"):
         value = OmegaConf.select(config, key)
         if value is not None:
-            OmegaConf.update(config, key, str(Path(value).resolve()))
+            OmegaConf.update(config, key, str(Path(value).expanduser().resolve()))
     with written_whole(run / CONFIG) as file:
         file.write(OmegaConf.to_yaml(config, resolve=True))
 

@@ -180,7 +180,7 @@ def trainings(
     commands = {
         "minilm": (
             *OFFLINE, "logger=csv", "data.split.validation=3", "data.split.test=4",
-            "trainer.max_epochs=7", "trainer.learning_rate=1e-3", "trainer.effective_batch=4",
+            "trainer.max_epochs=7", "trainer.learning_rate=1e-3", "trainer.ema_decay=0.5",
         ),
         "modernbert": ("model=modernbert", "trainer.precision=16", f"hub_mirror={mirror}", *SHORT),
         "wandb": ("model=biobert", f"hub_mirror={mirror}", "trainer.max_epochs=1"),

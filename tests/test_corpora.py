@@ -629,8 +629,12 @@ def test_ids_occur_once(tmp_path):
 def test_nothing_to_read(tmp_path):
     source = CorpusSource("hand", "brat")
     missing = tmp_path / "missing"
-    with pytest.raises(DataError, match="missing: no such file or folder; give the folder, file"):
+    with pytest.raises(DataError, match="missing: corpus hand is not there; give the folder, file"):
         read_corpus(replace(source, path=str(missing)))
+    with pytest.raises(
+        DataError, match=r"get the release from there\.org and put it there, or give"
+    ):
+        read_corpus(replace(source, path=str(missing), homepage="there.org"))
     with pytest.raises(DataError, match=r"no file matches \*\.txt or \*\.ann \(found: nothing\)"):
         read_corpus(replace(source, path=str(tmp_path)))
     write(tmp_path, {f"{i}.zip": "" for i in range(5)})

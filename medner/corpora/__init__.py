@@ -60,18 +60,10 @@ def read_corpus(source: CorpusSource) -> Corpus:
         raise ConfigError(
             f"corpus {source.name}: path is not set; give the folder, file or zip that holds it"
         )
-    if not Path(source.path).exists():
-        where = (
-            f"get the release from {source.homepage}, and put it there or"
-            if source.homepage
-            else ""
-        )
-        raise DataError(
-            source.path,
-            None,
-            f"corpus {source.name} is not there",
-            f"{where} give its path".strip(),
-        )
+    if not Path(source.path).expanduser().exists():
+        release = f"get the release from {source.homepage} and put it there, or "
+        remedy = f"{release if source.homepage else ''}give the folder, file or zip that holds it"
+        raise DataError(source.path, None, f"corpus {source.name} is not there", remedy)
     if source.format not in FORMATS:
         raise _unknown(source, "format", source.format, FORMATS)
     if source.errata is not None and source.errata not in ERRATA:

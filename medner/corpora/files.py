@@ -53,8 +53,6 @@ def find_files(path: str, patterns: Sequence[str]) -> tuple[list[SourceFile], li
     missing or unreadable, or nothing fits.
     """
     root = Path(path).expanduser()
-    if not root.exists():
-        raise DataError(root, None, "no such file or folder", "give the folder, file or zip")
     single = root.is_file() and not _is_zip(root)
     found, others = [], []
     try:
