@@ -253,7 +253,7 @@ def test_every_option_is_logged_with_who_decided(minilm: tuple[Path, Ended]) -> 
         assert line, f"{option} is not logged"
         assert yaml.safe_load(line[1]) == yaml.safe_load(str(config["trainer"][option]))
         assert line[0] in logged
-        given = option in ("max_epochs", "learning_rate", "effective_batch")
+        given = option in ("max_epochs", "learning_rate", "ema_decay")
         assert (line[2] == "command line") == given, line[0]
 
 
