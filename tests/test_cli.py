@@ -3,9 +3,13 @@
 import hashlib
 import json
 import math
+import os
+import pty
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -16,7 +20,7 @@ import pytest
 import yaml
 from conftest import ROOT, Ended, Run, Start
 
-from medner.config import TrainingOptions
+from medner.schema import TrainingOptions
 
 OFFLINE = ("experiment=minilm", "model=offline/minilm")
 SHORT = ("logger=none", "trainer.max_epochs=1")
@@ -607,3 +611,29 @@ def test_an_altered_corpus_is_an_error(
     file.write_text(file.read_text().replace("\tMedication ", "\tOther_entity ", 1))
     ended = run("evaluate.py", "eval_dataset=test", f"run={copy}", torch=False)
     assert f"{altered}: not the documents that {copy} was trained on" in ended.error()
+
+
+# ---------------------------------------------------------------- a terminal
+
+
+def test_a_terminal_sees_progress(mirror: Path, corpora: Path, tmp_path: Path) -> None:
+    """The same command that is quiet in a pipe draws bars where somebody watches."""
+    watcher, terminal = pty.openpty()
+    options = ("model=bioformer", f"hub_mirror={mirror}", f"output_dir={tmp_path}", *SHORT)
+    env = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "MEDNER_CORPORA": str(corpora),
+        "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "100",
+    }  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "train.py", *options], cwd=ROOT, env=env, stdout=terminal, stderr=terminal
+    ) as training:
+        os.close(terminal)
+        seen = b""
+        while True:
+            try:
+                seen += os.read(watcher, 65536)
+            except OSError:  # Linux ends a terminal so
+                break
+    os.close(watcher)
+    assert training.returncode == 0, seen.decode()
+    assert b"it/s" in seen and b"Epoch 0" in seen
