@@ -156,7 +156,9 @@ def build(config: DictConfig, labels: Labels, folder: Path) -> Any:
     optimizer = ("learning_rate", "warmup", "weight_decay")
     return NerModule(
         types=list(labels.types),
-        encoder=encoder_config(folder, labels.tags, config.model.attention_dropout),
+        encoder=encoder_config(
+            folder, labels.tags, config.model.attention_dropout, config.window.length
+        ),
         tokenizer_files=TokenizerFiles.load(folder).files,
         window=dict(config.window),
         optimizer={name: config.trainer[name] for name in optimizer},

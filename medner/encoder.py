@@ -64,16 +64,19 @@ def special_ids(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     raise UserError("the tokenizer changes a text when it adds its special tokens")
 
 
-def encoder_config(folder: Path, tags: tuple[str, ...], attention_dropout: float | None) -> dict:
+def encoder_config(
+    folder: Path, tags: tuple[str, ...], attention_dropout: float | None, window_length: int
+) -> dict[str, Any]:
     """The configuration of a token classifier on this encoder, as plain values.
 
     Args:
         folder: of the pretrained model.
         tags: names of the outputs, in order.
         attention_dropout: probability, or None to keep the encoder's own.
+        window_length: tokens, special ones counted, that it must take at once.
 
     Raises:
-        ConfigError: if the encoder has no setting for attention dropout.
+        ConfigError: if the encoder has no setting for attention dropout, or takes fewer tokens.
     """
     config = AutoConfig.from_pretrained(
         folder,
@@ -81,6 +84,11 @@ def encoder_config(folder: Path, tags: tuple[str, ...], attention_dropout: float
         id2label=dict(enumerate(tags)),
         label2id={tag: index for index, tag in enumerate(tags)},
     )
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest is not None and window_length > longest:
+        raise ConfigError(
+            f"window.length={window_length}: {config.model_type} takes at most {longest} tokens"
+        )
     if attention_dropout is not None:
         names = [name for name in _ATTENTION_DROPOUT if hasattr(config, name)]
         if not names:

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from medner.encoder import TokenizerFiles, build_encoder, encoder_config, special_ids
-from medner.errors import UserError
+from medner.errors import ConfigError, UserError
 
 TAGS = ("O", "B-Age", "I-Age")
 NAMES = {
@@ -22,7 +22,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_architecture_is_built_from_plain_values(mirror: Path, name: str) -> None:
-    config = json.loads(json.dumps(encoder_config(mirror / name, TAGS, 0.25)))
+    config = json.loads(json.dumps(encoder_config(mirror / name, TAGS, 0.25, 512)))
     assert config[NAMES[name]] == 0.25
     model = build_encoder(config, mirror / name)
     assert getattr(model.config, NAMES[name]) == 0.25
@@ -32,13 +32,13 @@ def test_each_architecture_is_built_from_plain_values(mirror: Path, name: str) -
     assert name == "answerdotai/ModernBERT-base" or 0.25 in rates
     logits = model(input_ids=torch.tensor([[2, 7, 3]])).logits
     assert logits.shape == (1, 3, 3)
-    kept = encoder_config(mirror / name, TAGS, None)[NAMES[name]]
+    kept = encoder_config(mirror / name, TAGS, None, 512)[NAMES[name]]
     assert kept == json.loads((mirror / name / "config.json").read_text())[NAMES[name]]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_weights_are_those_of_the_folder(mirror: Path, name: str) -> None:
-    config = encoder_config(mirror / name, TAGS, None)
+    config = encoder_config(mirror / name, TAGS, None, 512)
     both = [build_encoder(config, mirror / name).base_model.state_dict() for _ in range(2)]
     assert all(torch.equal(both[0][key], both[1][key]) for key in both[0])
     fresh = build_encoder(config, None).base_model.state_dict()
@@ -53,7 +53,7 @@ def test_weights_that_lack_a_layer_are_refused(mirror: Path, tmp_path: Path) -> 
     kept = {name: tensor for name, tensor in tensors.items() if ".layer.1." not in name}
     save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"the weights lack 16 of the encoder's tensors"):
-        build_encoder(encoder_config(tmp_path, TAGS, None), tmp_path)
+        build_encoder(encoder_config(tmp_path, TAGS, None, 512), tmp_path)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -73,3 +73,15 @@ def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(UserError, match="no tokenizer"):
         TokenizerFiles.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("dmis-lab/biobert-v1.1", "bert"), ("distilbert/distilbert-base-uncased", "distilbert")],
+)
+def test_a_window_must_fit_the_encoder(mirror: Path, name: str, kind: str) -> None:
+    assert encoder_config(mirror / name, TAGS, None, 512)
+    with pytest.raises(
+        ConfigError, match=rf"^window\.length=513: {kind} takes at most 512 tokens$"
+    ):
+        encoder_config(mirror / name, TAGS, None, 513)

@@ -209,7 +209,7 @@ def test_pretrained_weights_are_taken_and_dropout_is_on(tokenizer_files: dict[st
 
     module = NerModule(
         types=list(LABELS.types),
-        encoder=encoder_config(folder, LABELS.tags, 0.0),
+        encoder=encoder_config(folder, LABELS.tags, 0.0, 24),
         tokenizer_files=tokenizer_files,
         window={"length": 24, "context": 4},
         optimizer={},
