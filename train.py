@@ -4,28 +4,42 @@ import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from medner.config import corpus_source, resolve, uses_official_split
-from medner.corpora import read_corpus
-from medner.data_report import describe_corpus, describe_encoding, describe_split
+from medner.config import resolve, uses_official_split
+from medner.data_report import (
+    corpus_details,
+    corpus_lines,
+    describe_corpus,
+    describe_encoding,
+    describe_split,
+    encoding_details,
+    encoding_line,
+)
 from medner.documents import Document
 from medner.duplicates import find_groups
 from medner.files import write_json
+from medner.gold import read_gold
 from medner.id_files import check_known, read_groups, read_ids
 from medner.labels import Labels
 from medner.launch import jobs_table, launch
 from medner.predictions import write_predictions
 from medner.pretrained import locate
-from medner.runs import DATA_REPORT, METRICS, SPLIT, claim, save_config
+from medner.runs import DATA_REPORT, METRICS, SPLIT, claim, discard, save_config
 from medner.scoring.matching import score, table
-from medner.split import make_split
+from medner.sources import open_corpus
+from medner.split import Split, make_split
 
 log = logging.getLogger("train")
 Parts = Mapping[str, Sequence[Document]]
+
+
+def main(config: DictConfig, run: Path) -> None:
+    (dry_run if config.dry_run else train)(config, run)
 
 
 def train(config: DictConfig, run: Path) -> None:
@@ -33,46 +47,26 @@ def train(config: DictConfig, run: Path) -> None:
     started = time.monotonic()
     claim(run)
     # what is wrong with the data or the model's name is said before torch is imported
-    parts, labels, report = read_and_split(config, run)
-    model = config.model
-    pretrained = locate(
-        model.name,
-        weights=model.weights == "pretrained",
-        package=model.package,
-        hub_mirror=config.hub_mirror,
-    )
+    parts, split, report = read_and_split(config)
+    labels = Labels.of(chain.from_iterable(parts.values()))
+    gold = read_gold(config.eval_dataset, config.corpora_dir, None) if config.eval_dataset else None
+    if gold:
+        gold.check(labels.types)
+    write_json(run / SPLIT, split.to_dict())
+    pretrained = find_model(config, weights=config.model.weights == "pretrained")
 
-    from medner.hardware import propose
+    from medner.evaluation import evaluate
     from medner.module import NerModule
     from medner.tracking import finish, make_logger
     from medner.training import fit, predict
 
-    for line in resolve(config, propose(config.hardware, config.trainer.accelerator)):
-        log.info("%s", line)
+    module, data = build(config, labels, parts, pretrained)
     save_config(run, config)
-
-    module = build(config, labels, pretrained)
-    data = module.datamodule(
-        parts,
-        flatten_rule=config.data.flatten,
-        effective_batch=config.trainer.effective_batch,
-        device_batch=config.trainer.device_batch,
-        seed=config.seed,
-    )
-    report["encoding"] = describe_encoding(
-        config.data.flatten,
-        tokens={part: sum(map(len, data.tokenised[part])) for part in parts},
-        windows={part: len(data.windows[part]) for part in parts},
-        reachable=data.reachable(),
-    )
+    report["encoding"] = describe(config, parts, data)
     write_json(run / DATA_REPORT, report)
-    log.info(
-        "tokens: %d in %d windows; with flat tags they reach %.3f of the gold",
-        sum(report["encoding"]["tokens"].values()),
-        sum(report["encoding"]["windows"].values()),
-        report["encoding"]["reachable"]["recall"],
-    )
+    log.info("%s", encoding_line(report))
 
+    options = config.trainer
     logger = make_logger(config, run)
     ended_well = False
     try:
@@ -84,6 +78,15 @@ def train(config: DictConfig, run: Path) -> None:
             write_predictions(run / "predictions" / f"{part}.jsonl", predictions, parts[part])
             scores[part] = score(parts[part], predictions)
             log.info("\n%s, best epoch (strict)\n%s", part, table(scores[part]))
+        if gold:
+            scores[gold.name] = evaluate(
+                Path(checkpoint.best_model_path),
+                gold,
+                precision=options.precision,
+                device_batch=options.device_batch,
+                accelerator=options.accelerator,
+                into=run / "evaluations",
+            )
         write_json(
             run / METRICS,
             {
@@ -91,23 +94,43 @@ def train(config: DictConfig, run: Path) -> None:
                 "epochs": trainer.current_epoch,
                 "best_validation_f1": float(checkpoint.best_model_score),
                 "parameters": sum(p.numel() for p in best.parameters()),
-                "weights": model.weights,
-                "scores": {part: scores[part].to_dict() for part in scores},
+                "weights": config.model.weights,
+                "scores": {name: scores[name].to_dict() for name in scores},
             },
         )
         ended_well = True
     finally:
         finish(logger, ended_well)
-    if model.weights == "random":
-        log.info("the weights were random to begin with: no score of %s", model.name)
+    if config.model.weights == "random":
+        log.info("the weights were random to begin with: no score of %s", config.model.name)
     log.info("run: %s", run)
 
 
-def read_and_split(config: DictConfig, run: Path) -> tuple[Parts, Labels, dict[str, Any]]:
-    """The documents of each part, their types, and the data report so far."""
-    corpus = read_corpus(corpus_source(config.data))
+def dry_run(config: DictConfig, run: Path) -> None:
+    """Say what a run would read, split, lose and take; nothing is trained or left behind."""
+    discard(run)
+    parts, _, report = read_and_split(config)
+    labels = Labels.of(chain.from_iterable(parts.values()))
+    if config.eval_dataset:
+        gold = read_gold(config.eval_dataset, config.corpora_dir, None)
+        gold.check(labels.types)
+        log.info("eval_dataset: %s, %d documents", gold.name, len(gold.documents))
+    log.info("%s\n", corpus_details(report))
+    # time and tokens need its shape and its tokenizer alone
+    pretrained = find_model(config, weights=False)
+
+    from medner.estimate import Estimate
+
+    module, data = build(config, labels, parts, pretrained, random=True)
+    report["encoding"] = describe(config, parts, data)
+    log.info("\n%s\n", encoding_details(report, chain.from_iterable(parts.values())))
+    log.info("%s", Estimate.measure(config, module, data))
+
+
+def read_and_split(config: DictConfig) -> tuple[Parts, Split, dict[str, Any]]:
+    """The documents of each part, the split, and the data report so far."""
+    corpus = open_corpus(config.data, config.corpora_dir)
     by_id = {document.id: document for document in corpus.documents}
-    labels = Labels.of(corpus.documents)
     wanted = config.data.split
     groups = find_groups(corpus.documents)
     given_groups = read_groups(wanted.groups) if wanted.groups else []
@@ -125,36 +148,36 @@ def read_and_split(config: DictConfig, run: Path) -> tuple[Parts, Labels, dict[s
         official=corpus.parts if uses_official_split(config) else None,
         groups=[*groups.groups, *given_groups],
     )
-    write_json(run / SPLIT, split.to_dict())
     report = describe_corpus(corpus)
-    report["split"] = describe_split(split, corpus.documents, groups)
-    log.info(
-        "%s: %d documents, %d entities of %d types",
-        corpus.name, report["documents"], report["entities"], len(labels.types),
-    )  # fmt: skip
-    for erratum in corpus.errata:
-        log.info("  %s", erratum)
-    log.info("groups: %s", groups.summary())
-    if given_groups:
-        log.info("  and %d from %s", len(given_groups), wanted.groups)
-    sizes = ", ".join(f"{len(ids)} {part}" for part, ids in split.parts.items() if ids)
-    log.info("split: %s (seed %d)", sizes, split.seed)
-    for note in split.notes:
-        log.info("  %s", note)
+    report["split"] = describe_split(split, corpus.documents, groups, len(given_groups))
+    for line in corpus_lines(report):
+        log.info("%s", line)
     parts = {part: [by_id[id] for id in ids] for part, ids in split.parts.items() if ids}
-    return parts, labels, report
+    return parts, split, report
 
 
-def build(config: DictConfig, labels: Labels, folder: Path) -> Any:
-    """The module on the encoder in ``folder``."""
+def find_model(config: DictConfig, weights: bool) -> Path:
+    """The folder of the encoder that ``config.model`` names."""
+    model = config.model
+    return locate(model.name, weights=weights, package=model.package, hub_mirror=config.hub_mirror)
+
+
+def build(
+    config: DictConfig, labels: Labels, parts: Parts, folder: Path, random: bool = False
+) -> tuple[Any, Any]:
+    """Settle the options; the module on the encoder in ``folder``, and the documents for it."""
     import pytorch_lightning as pl
 
     from medner.encoder import TokenizerFiles, encoder_config
+    from medner.hardware import propose
     from medner.module import NerModule
 
+    for line in resolve(config, propose(config.hardware, config.trainer.accelerator)):
+        log.info("%s", line)
     pl.seed_everything(config.seed, verbose=False)
+    random = random or config.model.weights == "random"
     optimizer = ("learning_rate", "warmup", "weight_decay")
-    return NerModule(
+    module = NerModule(
         types=list(labels.types),
         encoder=encoder_config(
             folder, labels.tags, config.model.attention_dropout, config.window.length
@@ -163,9 +186,28 @@ def build(config: DictConfig, labels: Labels, folder: Path) -> Any:
         window=dict(config.window),
         optimizer={name: config.trainer[name] for name in optimizer},
         seed=config.seed,
-        pretrained=folder if config.model.weights == "pretrained" else None,
+        pretrained=None if random else folder,
+    )
+    data = module.datamodule(
+        parts,
+        flatten_rule=config.data.flatten,
+        effective_batch=config.trainer.effective_batch,
+        device_batch=config.trainer.device_batch,
+        seed=config.seed,
+    )
+    return module, data
+
+
+def describe(config: DictConfig, parts: Parts, data: Any) -> dict[str, Any]:
+    """The part of the data report that a tokenizer is needed for."""
+    return describe_encoding(
+        config.data.flatten,
+        tokens={part: sum(map(len, data.tokenised[part])) for part in parts},
+        windows={part: len(data.windows[part]) for part in parts},
+        documents=list(chain.from_iterable(parts.values())),
+        reachable=data.reachable(),
     )
 
 
 if __name__ == "__main__":
-    sys.exit(launch(train, "train", jobs_table))
+    sys.exit(launch(main, "train", jobs_table))

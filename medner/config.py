@@ -12,7 +12,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medner.corpora import FORMATS, CorpusSource
+from medner.corpora import FORMATS, ON_ERROR
 from medner.corpora.errata import ERRATA
 from medner.errors import ConfigError
 from medner.labels import FLATTEN
@@ -27,6 +27,8 @@ _CHOICES = {
     "data.format": sorted(FORMATS),
     "data.errata": [*sorted(ERRATA), None],
     "data.flatten": sorted(FLATTEN),
+    "data.on_error": ON_ERROR,
+    "eval_dataset.on_error": ON_ERROR,
     "eval_dataset.format": sorted(FORMATS),
     "eval_dataset.errata": [*sorted(ERRATA), None],
     "model.weights": ["pretrained", "random"],
@@ -45,7 +47,7 @@ def check(config: DictConfig) -> None:
     """
     _check_names(config)
     missing = sorted(OmegaConf.missing_keys(config))
-    own = config.get("eval_dataset", {}).get("own")
+    own = OmegaConf.select(config, "eval_dataset.own")
     missing = [key for key in missing if not (own and key.startswith("eval_dataset."))]
     if missing:
         raise ConfigError(f"{missing[0]} is not set; give {missing[0]}=...")
@@ -56,6 +58,11 @@ def check(config: DictConfig) -> None:
     for key, value in _leaves(config):
         _check_value(key, value)
     if "data" in config:
+        if own:
+            raise ConfigError(
+                "eval_dataset: the run's own validation and test documents are scored anyway; "
+                "train.py takes another corpus"
+            )
         _check_split(config)
         _check_window(config.window)
         # no hardware has a say in whether the batches fit together: this can be told at once
@@ -123,19 +130,6 @@ def uses_official_split(config: DictConfig) -> bool:
     if split.official is not None:
         return split.official
     return bool(config.data.parts) and not (split.test or split.folds or split.test_ids)
-
-
-def corpus_source(config: DictConfig) -> CorpusSource:
-    """What the readers need of ``data`` or ``eval_dataset``."""
-    return CorpusSource(
-        name=config.name,
-        format=config.format,
-        path=config.path,
-        parts=dict(config.parts),
-        errata=config.errata,
-        types=dict(config.types),
-        homepage=config.homepage,
-    )
 
 
 def resolve(config: DictConfig, proposed: HardwareConfig) -> list[str]:

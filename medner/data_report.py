@@ -6,10 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from medner.corpora import Corpus
-from medner.documents import Document
+from medner.documents import Document, Entity
 from medner.duplicates import DocumentGroups
-from medner.scoring.matching import Scores
+from medner.labels import flatten
+from medner.predictions import Prediction
+from medner.scoring.matching import score
 from medner.split import Split
+from medner.tables import aligned
+
+DISCONTINUOUS, OVERLAPPING, INSIDE_TOKEN = (
+    "discontinuous", "overlaps another", "begins or ends inside a token",
+)  # fmt: skip
+_SHOWN = 3  # examples of each kind
 
 
 def fingerprint(documents: Iterable[Document]) -> str:
@@ -35,6 +43,7 @@ def describe_corpus(corpus: Corpus) -> dict[str, Any]:
         "overlapping": sum(map(overlapping, documents)),
         "errata": list(corpus.errata),
         "passed_over": corpus.passed_over,
+        "skipped": list(corpus.skipped),
     }
 
 
@@ -56,20 +65,26 @@ def overlapping(document: Document) -> int:
 
 
 def describe_split(
-    split: Split, documents: Sequence[Document], groups: DocumentGroups
+    split: Split, documents: Sequence[Document], groups: DocumentGroups, given_groups: int = 0
 ) -> dict[str, Any]:
-    """Sizes of the parts, groups that stayed together, and what could not be had."""
+    """Sizes of the parts, groups that stayed together (found, and how many were given), and what
+    could not be had."""
     by_id = {document.id: document for document in documents}
+    parts = {}
+    for part, ids in split.parts.items():
+        types = Counter(entity.type for id in ids for entity in by_id[id].entities)
+        parts[part] = {
+            "documents": len(ids),
+            "entities": types.total(),
+            "types": dict(types.most_common()),
+        }
     return {
-        "parts": {
-            part: {
-                "documents": len(ids),
-                "entities": sum(len(by_id[id].entities) for id in ids),
-            }
-            for part, ids in split.parts.items()
-        },
+        "seed": split.seed,
+        "parts": parts,
         "groups": {
+            "summary": groups.summary(),
             "count": len(groups.groups),
+            "given": given_groups,
             "pairs": dict(groups.pairs),
             "largest": list(groups.largest),
         },
@@ -78,25 +93,137 @@ def describe_split(
 
 
 def describe_encoding(
-    rule: str, tokens: Mapping[str, int], windows: Mapping[str, int], reachable: Scores
+    rule: str,
+    tokens: Mapping[str, int],
+    windows: Mapping[str, int],
+    documents: Sequence[Document],
+    reachable: Sequence[Prediction],
 ) -> dict[str, Any]:
-    """Tokens and windows by part, and the best recall that tokens and flat tags allow.
+    """Tokens and windows by part, and what tokens and flat tags lose of the gold.
 
     Args:
-        rule: how overlapping entities were flattened.
+        rule: how overlapping entities are flattened.
         tokens, windows: how many there are in each part.
-        reachable: score of the gold, encoded and decoded again.
+        documents: all of them.
+        reachable: their gold, encoded and decoded again.
     """
-    overall = reachable.overall
+    scores = score(documents, reachable)
     return {
         "flatten": rule,
         "tokens": dict(tokens),
         "windows": dict(windows),
-        "reachable": overall.to_dict(),
-        "lost": overall.gold - overall.correct,
+        "reachable": scores.overall.to_dict(),
+        "lost": scores.overall.gold - scores.overall.correct,
         "lost_by_type": {
             type_: counts.gold - counts.correct
-            for type_, counts in reachable.by_type.items()
+            for type_, counts in scores.by_type.items()
             if counts.gold > counts.correct
         },
+        "lost_entities": lost_entities(documents, reachable, rule),
     }
+
+
+def lost_entities(
+    documents: Iterable[Document], reachable: Iterable[Prediction], rule: str
+) -> list[dict[str, Any]]:
+    """Each entity of the gold that cannot be predicted: where it is, and why."""
+    found = {prediction.document: prediction for prediction in reachable}
+    lost = []
+    for document in documents:
+        spans = Counter((s.start, s.end, s.type) for s in found[document.id].spans)
+        kept = Counter(flatten(document.entities, rule))
+        for entity in document.entities:
+            key = (entity.start, entity.end, entity.type)
+            kept_here, kept[entity] = kept[entity] > 0, kept[entity] - 1
+            if not entity.discontinuous and kept_here and spans[key] > 0:
+                spans[key] -= 1
+                continue
+            lost.append(
+                {
+                    "document": document.id,
+                    "type": entity.type,
+                    "fragments": [list(fragment) for fragment in entity.fragments],
+                    "why": _why(entity, kept_here),
+                }
+            )
+    return lost
+
+
+def _why(entity: Entity, kept: bool) -> str:
+    if entity.discontinuous:
+        return DISCONTINUOUS
+    return INSIDE_TOKEN if kept else OVERLAPPING
+
+
+def corpus_lines(report: Mapping[str, Any]) -> list[str]:
+    """What was read and how it was split, for the log of a run."""
+    lines = [
+        f"{report['corpus']}: {report['documents']} documents, {report['entities']} entities of "
+        f"{len(report['types'])} types"
+    ]
+    lines += [f"  {erratum}" for erratum in report["errata"]]
+    if report["skipped"]:
+        lines.append(f"  skipped: {len(report['skipped'])} documents, for what is wrong with them:")
+        lines += [f"    {problem}" for problem in report["skipped"]]
+    split = report["split"]
+    given = split["groups"]["given"]
+    lines.append(f"groups: {split['groups']['summary']}" + (f" and {given} given" if given else ""))
+    parts = {part: described["documents"] for part, described in split["parts"].items()}
+    sizes = ", ".join(f"{count} {part}" for part, count in parts.items() if count)
+    lines.append(f"split: {sizes} (seed {split['seed']})")
+    return lines + [f"  {note}" for note in split["notes"]]
+
+
+def encoding_line(report: Mapping[str, Any]) -> str:
+    """What the encoding loses, for the log of a run."""
+    encoding = report["encoding"]
+    return (
+        f"tokens: {sum(encoding['tokens'].values())} in {sum(encoding['windows'].values())} "
+        f"windows; with flat tags they reach {encoding['reachable']['recall']:.3f} of the gold"
+    )
+
+
+def corpus_details(report: Mapping[str, Any]) -> str:
+    """What stands in the report before a model is known, and not in :func:`corpus_lines`."""
+    passed_over = [f"{count} {kind}" for kind, count in report["passed_over"].items()]
+    lines = [
+        f"overlapping: {report['overlapping']} entities; discontinuous: {report['discontinuous']}",
+        f"passed over: {', '.join(passed_over) or 'nothing'}",
+        "",
+    ]
+    parts = report["split"]["parts"]
+    rows = [("entities", "all", *parts)]
+    for type_, count in report["types"].items():
+        rows.append((type_, str(count), *(str(n["types"].get(type_, 0)) for n in parts.values())))
+    rows.append(
+        ("all types", str(report["entities"]), *(str(n["entities"]) for n in parts.values()))
+    )
+    rows.append(
+        ("documents", str(report["documents"]), *(str(n["documents"]) for n in parts.values()))
+    )
+    return "\n".join(lines) + aligned(rows)
+
+
+def encoding_details(report: Mapping[str, Any], documents: Iterable[Document]) -> str:
+    """Tokens and windows by part, and what the encoding loses: why, and examples of where."""
+    encoding = report["encoding"]
+    rows = [("", "tokens", "windows")]
+    for part, count in encoding["tokens"].items():
+        rows.append((part, str(count), str(encoding["windows"][part])))
+    texts = {document.id: document.text for document in documents}
+    lines = [
+        aligned(rows),
+        "",
+        f"out of reach: {encoding['lost']} of {report['entities']} entities "
+        f"(data.flatten={encoding['flatten']}); the best recall is "
+        f"{encoding['reachable']['recall']:.4f}",
+    ]
+    for why, count in Counter(loss["why"] for loss in encoding["lost_entities"]).most_common():
+        lines.append(f"  {count} {why}, such as")
+        examples = [loss for loss in encoding["lost_entities"] if loss["why"] == why][:_SHOWN]
+        for loss in examples:
+            spans, text = loss["fragments"], texts[loss["document"]]
+            mention = " ... ".join(text[start:end] for start, end in spans).replace("\n", " ")
+            place = ";".join(f"{start}-{end}" for start, end in spans)
+            lines.append(f"    {loss['document']} {place} {loss['type']}: {mention}")
+    return "\n".join(lines)

@@ -15,7 +15,7 @@ from medner.decoding import reachable
 from medner.documents import Document
 from medner.encoder import special_ids
 from medner.labels import IGNORED, Labels, flatten
-from medner.scoring.matching import Scores, score
+from medner.predictions import Prediction
 from medner.windows import TokenizedDocument, Window, cut, tokenise
 
 _POOL = 16  # effective batches that are sorted by length together
@@ -208,11 +208,10 @@ class NerDataModule(pl.LightningDataModule):
                 self.tags[tokens] = labels.encode(entities, tokens.starts, tokens.ends)
                 self.windows[part] += cut(tokens, length - special, context)
 
-    def reachable(self) -> Scores:
-        """The best score that tokens and flat tags allow: of the gold, encoded and decoded."""
+    def reachable(self) -> list[Prediction]:
+        """The best that tokens and flat tags allow for: the gold, encoded and decoded."""
         tokenised = [tokens for part in self.tokenised.values() for tokens in part]
-        predictions = [reachable(tokens, self.labels, self.flatten_rule) for tokens in tokenised]
-        return score([tokens.document for tokens in tokenised], predictions)
+        return [reachable(tokens, self.labels, self.flatten_rule) for tokens in tokenised]
 
     @property
     def steps_an_epoch(self) -> int:

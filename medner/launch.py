@@ -18,10 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from medner import config as options
 from medner.errors import ConfigError, UserError
 from medner.runs import METRICS, discard
-from medner.schema import register
+from medner.schema import PROJECT, register
+from medner.tables import aligned
 
 log = logging.getLogger(__name__)
-CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def launch(
         multirun the jobs after it go on.
     """
     register()
-    OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True)
+    OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True, replace=True)
     codes, jobs = [], []
 
     def job(config: DictConfig) -> None:
@@ -73,7 +73,9 @@ def launch(
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through, to be explained here
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+        hydra.main(version_base="1.3", config_path=str(PROJECT / "conf"), config_name=config_name)(
+            job
+        )()
     except (*options.HYDRA_ERRORS, ValueError) as error:  # of Hydra: a job's own do not get here
         print(f"error: {options.explain(error)}", file=sys.stderr)
         return 2
@@ -98,24 +100,26 @@ def _run_id() -> str:
 
 
 def jobs_table(jobs: Sequence[Job]) -> str:
-    """A line a job: how it ended, strict micro F1, what sets it apart from the others, folder."""
+    """A line a job: strict micro F1 of each part, what sets it apart from the others, its folder or
+    why it failed."""
+    done = {
+        job.folder: json.loads((job.folder / METRICS).read_text())
+        for job in jobs
+        if not job.failure and (job.folder / METRICS).is_file()  # a dry run leaves none
+    }
+    parts = list(dict.fromkeys(part for metrics in done.values() for part in metrics["scores"]))
     shared = set.intersection(*(set(job.overrides) for job in jobs))
-    rows = [("job", "F1 validation", "F1 test", "epochs", "minutes", "options", "")]
+    rows = [("job", *(f"F1 {part}" for part in parts), "epochs", "minutes", "options", "")]
     for job in jobs:
         own = " ".join(override for override in job.overrides if override not in shared)
-        if job.failure:
-            rows.append((job.folder.name, "failed", "", "", "", own, job.failure))
+        if job.folder not in done:
+            empty = [""] * (len(parts) + 2)
+            ended = f"failed: {job.failure}" if job.failure else "dry run"
+            rows.append((job.folder.name, *empty, own, ended))
             continue
-        metrics = json.loads((job.folder / METRICS).read_text())
-        scores = [metrics["scores"].get(part) for part in ("validation", "test")]
+        metrics = done[job.folder]
+        scores = [metrics["scores"].get(part) for part in parts]
         f1 = [f"{score['overall']['f1']:.3f}" if score else "" for score in scores]
         minutes = f"{metrics['seconds'] / 60:.1f}"
-        row = (job.folder.name, *f1, str(metrics["epochs"]), minutes, own, str(job.folder))
-        rows.append(row)
-    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-    return "\n".join(
-        "  ".join(
-            [*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[-1]]
-        ).rstrip()
-        for row in rows
-    )
+        rows.append((job.folder.name, *f1, str(metrics["epochs"]), minutes, own, str(job.folder)))
+    return aligned(rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import huggingface_hub
+from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 
 from medner.errors import UserError
@@ -86,7 +87,7 @@ def _from_hub(name: str, weights: bool, offline: bool) -> Path:
     patterns = list(_SMALL_FILES)
     try:
         if not offline:
-            problem = _hub_out_of_reach()
+            problem = hub_out_of_reach()
             if problem:
                 raise UserError(problem)
             if weights:
@@ -103,11 +104,11 @@ def _from_hub(name: str, weights: bool, offline: bool) -> Path:
 
 
 @cache
-def _hub_out_of_reach() -> str | None:
+def hub_out_of_reach() -> str | None:
     """Try to connect once: the hub's own client retries for 23 seconds a file."""
     if os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "ON", "YES", "TRUE"}:
         return "HF_HUB_OFFLINE is set"
-    address = urlsplit(huggingface_hub.constants.ENDPOINT)
+    address = urlsplit(constants.ENDPOINT)
     port = address.port or (443 if address.scheme == "https" else 80)
     if any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY")):
         return None  # behind a proxy only the client itself can tell

@@ -53,7 +53,9 @@ def discard(run: Path) -> None:
 
     Removes this run's first files, and the folder if nothing else is in it.
     """
-    present = {path.name for path in run.iterdir()} if run.is_dir() else set()
+    if not run.is_dir():
+        return
+    present = {path.name for path in run.iterdir()}
     if CONFIG not in present and _CLAIM in present:
         if (run / _CLAIM).read_text() != str(os.getpid()):
             return
@@ -66,7 +68,9 @@ def discard(run: Path) -> None:
 
 def save_config(run: Path, config: DictConfig) -> None:
     """Save the resolved options. Paths become absolute: the folder says where its data was."""
-    for key in ("data.path", "data.split.test_ids", "data.split.groups", "hub_mirror"):
+    for key in (
+        "data.path", "data.split.test_ids", "data.split.groups", "hub_mirror", "eval_dataset.path",
+    ):  # fmt: skip
         value = OmegaConf.select(config, key)
         if value is not None:
             OmegaConf.update(config, key, str(Path(value).expanduser().resolve()))

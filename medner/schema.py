@@ -4,18 +4,44 @@ Defaults that a group in ``conf/`` sets are ``"???"`` or None here.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class ReleaseFileConfig:
+    name: str = "???"
+    urls: list[str] = field(default_factory=list)  # in the order of asking
+    md5: str | None = None  # as published
+    md5_from: str | None = None  # figshare's article, whose API tells it
+
+
+@dataclass
+class ReleaseConfig:
+    """Where a published corpus is to be had, and what it must hold."""
+
+    folder: str = "???"  # below corpora_dir
+    files: list[ReleaseFileConfig] = field(default_factory=list)
+    hub: str | None = None  # owner/name of a dataset, asked last
+    documents: int | None = None
+    entities: int | None = None
+    fingerprint: str | None = None
 
 
 @dataclass
 class CorpusConfig:
     name: str = "???"
     format: str = "???"  # one of FORMATS
-    path: str | None = None  # folder, file or zip
+    path: str | None = None  # folder, file or zip; null: the release
+    release: ReleaseConfig | None = None
     parts: dict[str, str] = field(default_factory=dict)  # official split: part -> file name pattern
     errata: str | None = None  # one of ERRATA
     types: dict[str, str] = field(default_factory=dict)  # the corpus's types -> those to be used
+    on_error: str = "raise"  # or skip: leave out documents with something wrong, and report them
     homepage: str | None = None  # where the release is to be had
 
 
@@ -126,6 +152,8 @@ class TrainConfig:
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     experiment: ExperimentConfig | None = None
     logger: LoggerConfig | None = None
+    eval_dataset: EvalDatasetConfig | None = None  # scored on when training is done
+    dry_run: bool = False  # print the data report and an estimate of time, and stop
 
 
 @dataclass
@@ -146,7 +174,8 @@ class EvaluateConfig:
 
 
 def register() -> None:
-    """Make the schemas known to Hydra, for the defaults lists in conf/."""
+    """Make the schemas and ``${project_dir:}`` known, for the files in conf/."""
+    OmegaConf.register_new_resolver("project_dir", lambda: str(PROJECT), replace=True)
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)

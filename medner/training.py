@@ -3,15 +3,17 @@
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import (
     EarlyStopping,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
+    WeightAveraging,
 )
 from pytorch_lightning.loggers import Logger
 
@@ -83,7 +85,8 @@ def fit(
         EpochLine(),
     ]
     if options.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=options.ema_decay))
+        average = warmed_up_average(options.ema_decay)
+        callbacks.append(WeightAveraging(avg_fn=average, use_buffers=False))
     if logger:
         callbacks.append(LearningRateMonitor())
     trainer = make_trainer(
@@ -99,6 +102,22 @@ def fit(
     )
     trainer.fit(module, data)
     return trainer, checkpoint
+
+
+def warmed_up_average(
+    decay: float,
+) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
+    """An exponential moving average that soon forgets where it began.
+
+    After n steps it keeps min(decay, (1 + n) / (10 + n)) of itself, as TensorFlow's
+    ``ExponentialMovingAverage`` does with ``num_updates``.
+    """
+
+    def average(averaged: torch.Tensor, current: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+        kept = torch.clamp((1 + steps) / (10 + steps), max=decay)
+        return averaged * kept + current * (1 - kept)
+
+    return average
 
 
 def predict(

@@ -50,7 +50,7 @@ def test_help_names_options_and_groups_without_torch(run: Run, verb: str) -> Non
     ended = run(verb, "--help", torch=False).well()
     assert ended.stderr == ""
     assert f"python {verb} " in ended.stdout
-    assert "eval_dataset: bc5cdr, ncbi, test, val" in ended.stdout
+    assert "eval_dataset: bc5cdr, bigbio, " in ended.stdout
     assert "output_dir: runs" in ended.stdout
 
 
@@ -108,6 +108,14 @@ ERRORS = {
         "train.py", "model=biobert hub_mirror={bare}",
         r"no weights \(model.safetensors.*model\.weights=random needs none",
     ),
+    "own documents after training": (
+        "train.py", "eval_dataset=val", r"eval_dataset: .* are scored anyway; .* another corpus",
+    ),
+    "a label map for other types": (
+        "train.py", "data=ncbi eval_dataset=bc5cdr hub_mirror={hub}",
+        r"label map disease_and_sign: not types of the model",
+    ),
+    "no path": ("train.py", "data=brat", r"corpus brat: path is not set; give the folder"),
     "added option": ("train.py", "+trainer.max_epoch=3", r"trainer\.max_epoch: .*max_epochs"),
     "unknown dataset": ("evaluate.py", "eval_dataset=nbci", r"eval_dataset=nbci: .*bc5cdr, ncbi"),
     "unknown label map": (
@@ -186,7 +194,10 @@ def trainings(
             *OFFLINE, "logger=csv", "data.split.validation=3", "data.split.test=4",
             "trainer.max_epochs=7", "trainer.learning_rate=1e-3", "trainer.ema_decay=0.5",
         ),
-        "modernbert": ("model=modernbert", "trainer.precision=16", f"hub_mirror={mirror}", *SHORT),
+        "modernbert": (
+            "model=modernbert", "trainer.precision=16", "eval_dataset=ncbi",
+            f"hub_mirror={mirror}", *SHORT,
+        ),
         "wandb": ("model=biobert", f"hub_mirror={mirror}", "trainer.max_epochs=1"),
         "random": (
             "data=ncbi", "model=biomedbert", "model.weights=random", f"hub_mirror={bare}", *SHORT,
@@ -326,6 +337,15 @@ def test_a_mirror_serves_modernbert_in_half_precision(trainings: dict) -> None:
     assert "trainer.precision=16  (command line)" in ended.stdout
     assert "trainer.effective_batch=4  (model modernbert)" in ended.stdout
     assert read_json(one_run(out) / "metrics.json")["epochs"] == 1
+
+
+def test_training_can_end_with_an_evaluation(trainings: dict) -> None:
+    out, ended = trainings["modernbert"]
+    folder = one_run(out) / "evaluations" / "ncbi_test_disease_joined"
+    scores = read_json(folder / "metrics.json")["scores"]
+    assert scores["documents"] == 4
+    assert scores == read_json(one_run(out) / "metrics.json")["scores"]["ncbi_test"]
+    assert "ncbi_test, label map: disease_joined (strict)" in ended.result().stdout
 
 
 def test_random_weights_need_none_and_the_log_says_so(trainings: dict) -> None:

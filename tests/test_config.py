@@ -102,7 +102,8 @@ def test_every_label_map_composes(name: str) -> None:
          "32-true or 64-true"),
         (["model.weights=none"], "model.weights=none: takes pretrained or random"),
         (["data.flatten=all"], "data.flatten=all: takes longest_first or most_kept"),
-        (["data.format=bart"], "data.format=bart: takes brat or pubtator"),
+        (["data.format=bart"],
+         "data.format=bart: takes bigbio, brat, conll, jsonl, pubtator or tokens"),
         (["window.context=300"], "window.context=300: takes 0 to 254 with window.length=512"),
         (["window.length=1"], "window.length=1: takes at least 8 tokens"),
         (["data.split.folds=5"],
@@ -124,7 +125,9 @@ def test_a_wrong_training_option_is_told_in_one_line(overrides: list[str], line:
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        (["eval_dataset=nbci"], "eval_dataset=nbci: eval_dataset takes bc5cdr, ncbi, test or val"),
+        (["eval_dataset=nbci"],
+             "eval_dataset=nbci: eval_dataset takes bc5cdr, bigbio, brat, conll, demo, jsonl, "
+             "maccrobat, ncbi, pubtator, test, tokens or val"),
         (["eval_dataset=ncbi", "eval_dataset.label_map=disease_joined"],
          "eval_dataset.label_map: a group of options; choose one by eval_dataset/label_map=NAME"),
         (["eval_dataset=ncbi", "run=a", "ckpt_path=b"],

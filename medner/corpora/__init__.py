@@ -1,28 +1,39 @@
 """Corpora: from files in a release's format to checked documents."""
 
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from medner.corpora import brat, pubtator
-from medner.corpora.errata import ERRATA, Erratum, RawDocument, RepeatedDocument, check_mentions
+from medner.corpora import bigbio, brat, conll, jsonl, pubtator, rows, token_rows
+from medner.corpora.checks import check
+from medner.corpora.errata import ERRATA
 from medner.corpora.files import find_files, matches
+from medner.corpora.raw import Problems, RawDocument
 from medner.documents import Document, collapse_types
 from medner.errors import ConfigError, DataError
 
+# a reader: the files and where problems go -> list of RawDocument; and the files it takes
 FORMATS = {
+    "bigbio": (bigbio.read_bigbio, rows.PATTERNS),
     "brat": (brat.read_brat, brat.PATTERNS),
+    "conll": (conll.read_conll, conll.PATTERNS),
+    "jsonl": (jsonl.read_jsonl, jsonl.PATTERNS),
     "pubtator": (pubtator.read_pubtator, pubtator.PATTERNS),
+    "tokens": (token_rows.read_token_rows, rows.PATTERNS),
 }
+ON_ERROR = ("raise", "skip")
 
 
 @dataclass(frozen=True)
 class CorpusSource:
-    """Where a corpus is and how to read it; ``conf/corpus/*.yaml`` mirrors it.
+    """Where a corpus is and how to read it.
 
     ``path`` is a folder, a file or a zip. ``parts`` is the official split, from a part's name to
     a glob pattern on base names (whatever their case); empty where there is none. ``errata`` names
     one of ``ERRATA``. ``types`` replaces types of the corpus by those to be used. ``homepage`` is
-    where the release is to be had.
+    where the release is to be had. ``on_error``: a document in error is an error of the corpus
+    (``raise``), or is left out whole and listed (``skip``).
     """
 
     name: str
@@ -32,6 +43,7 @@ class CorpusSource:
     errata: str | None = None
     types: dict[str, str] = field(default_factory=dict)
     homepage: str | None = None
+    on_error: str = "raise"
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,8 @@ class Corpus:
 
     ``parts`` maps each part of the official split that is there to its document ids, in order.
     ``errata`` says what was mended on the way; ``passed_over`` counts what was not read: lines
-    that are no mentions, by kind, and other files.
+    that are no mentions, by kind, and other files. ``skipped`` holds the error of each document
+    that was left out.
     """
 
     name: str
@@ -48,14 +61,55 @@ class Corpus:
     parts: dict[str, tuple[str, ...]]
     errata: tuple[str, ...]
     passed_over: dict[str, int]
+    skipped: tuple[str, ...] = ()
 
 
 def read_corpus(source: CorpusSource) -> Corpus:
     """Read and check a corpus.
 
-    Every mention equals its text, but for the errata of the release, and every document id is
-    unique. Raises ConfigError for a wrong option, DataError (file and line) for wrong data.
+    Every text holds something, every mention equals its text, but for the errata of the release,
+    every document id is unique, and some document has an entity. Raises ConfigError for a wrong
+    option, DataError (file and line) for wrong data; with ``on_error="skip"`` a document's errors
+    are kept instead, but not those of a file of several documents that cannot be read at all.
     """
+    path = _path(source)
+    for option, value, known in (
+        ("format", source.format, FORMATS),
+        ("errata", source.errata, [None, *ERRATA]),
+        ("on_error", source.on_error, ON_ERROR),
+    ):
+        if value not in known:
+            there = ", ".join(sorted(filter(None, known)))
+            raise ConfigError(
+                f"corpus {source.name}: {option}={value} is unknown; there is {there}"
+            )
+    read, patterns = FORMATS[source.format]
+    if source.parts and source.format != "brat":
+        # the releases ship other formats beside, some of them as .txt; brat's parts name one file
+        # of each pair
+        patterns = tuple(source.parts.values())
+    files, others = find_files(path, patterns)
+    problems = Problems(skip=source.on_error == "skip")
+    raw_documents = read(files, problems)
+    if not raw_documents and not problems.messages:
+        raise DataError(path, None, "holds no document", "check path and format")
+    checked = check(raw_documents, ERRATA[source.errata] if source.errata else (), problems)
+    documents = [document for _, document in checked.documents.values()]
+    _check_whole(path, documents, problems.messages)
+    passed_over = Counter({"files": len(others)})
+    for raw, _ in checked.documents.values():
+        passed_over.update(raw.passed_over)
+    return Corpus(
+        name=source.name,
+        documents=tuple(collapse_types(documents, source.types)),
+        parts=_parts(source, checked.documents.values()),
+        errata=tuple(str(erratum) for erratum in checked.errata),
+        passed_over={kind: count for kind, count in sorted(passed_over.items()) if count},
+        skipped=tuple(problems.messages),
+    )
+
+
+def _path(source: CorpusSource) -> str:
     if source.path is None:
         raise ConfigError(
             f"corpus {source.name}: path is not set; give the folder, file or zip that holds it"
@@ -64,72 +118,34 @@ def read_corpus(source: CorpusSource) -> Corpus:
         release = f"get the release from {source.homepage} and put it there, or "
         remedy = f"{release if source.homepage else ''}give the folder, file or zip that holds it"
         raise DataError(source.path, None, f"corpus {source.name} is not there", remedy)
-    if source.format not in FORMATS:
-        raise _unknown(source, "format", source.format, FORMATS)
-    if source.errata is not None and source.errata not in ERRATA:
-        raise _unknown(source, "errata", source.errata, ERRATA)
-    errata = ERRATA[source.errata] if source.errata else ()
-    read, patterns = FORMATS[source.format]
-    if source.format == "pubtator" and source.parts:
-        # the releases ship other formats beside, some of them as .txt
-        patterns = tuple(source.parts.values())
-    files, others = find_files(source.path, patterns)
-    raw_documents, passed_over = read(files)
-    if not raw_documents:
-        raise DataError(source.path, None, "holds no document", "check path and format")
-    if others:
-        passed_over["files"] = len(others)
-    documents, applied = _check(raw_documents, errata)
-    return Corpus(
-        name=source.name,
-        documents=tuple(collapse_types(documents, source.types)),
-        parts=_parts(source, raw_documents, documents),
-        errata=tuple(str(erratum) for erratum in applied),
-        passed_over=dict(sorted(passed_over.items())),
-    )
+    return source.path
 
 
-def _unknown(source: CorpusSource, option: str, value: str, known: dict) -> ConfigError:
-    return ConfigError(
-        f"corpus {source.name}: {option}={value} is unknown; there is {', '.join(sorted(known))}"
-    )
-
-
-def _check(
-    raw_documents: list[RawDocument], errata: tuple[Erratum, ...]
-) -> tuple[list[Document], list[Erratum]]:
-    """The documents with checked mentions and unique ids, and the errata applied."""
-    documents: dict[str, Document] = {}
-    places: dict[str, str] = {}
-    applied: list[Erratum] = []
-    repeats = {e.document: e for e in errata if isinstance(e, RepeatedDocument)}
-    for raw in raw_documents:
-        document, wrong_mentions = check_mentions(raw, errata)
-        applied += wrong_mentions
-        first = documents.get(document.id)
-        if first is not None:
-            repeat = repeats.get(document.id)
-            if repeat is None or repeat.second_id in documents or first.text != document.text:
-                raise DataError(
-                    raw.place,
-                    raw.line,
-                    f"document id {document.id} occurs again (first at {places[document.id]})",
-                    "give each document an id of its own",
-                )
-            applied.append(repeat)
-            documents[first.id] = replace(first, group=first.id)
-            document = replace(document, id=repeat.second_id, group=first.id)
-        documents[document.id] = document
-        places[document.id] = f"{raw.place}:{raw.line}" if raw.line else raw.place
-    return list(documents.values()), applied
+def _check_whole(path: str, documents: list[Document], skipped: list[str]) -> None:
+    """What only the whole corpus tells."""
+    if not documents:
+        raise DataError(
+            path,
+            None,
+            f"every document is in error ({len(skipped)}), the first: {skipped[0]}",
+            "check path and format, or correct the documents",
+        )
+    if not any(document.entities for document in documents):
+        more = f" (and {len(skipped)} are in error, the first: {skipped[0]})" if skipped else ""
+        raise DataError(
+            path,
+            None,
+            f"no document has an entity{more}",
+            "give the release that holds the annotations, and check format",
+        )
 
 
 def _parts(
-    source: CorpusSource, raw_documents: list[RawDocument], documents: list[Document]
+    source: CorpusSource, documents: Iterable[tuple[RawDocument, Document]]
 ) -> dict[str, tuple[str, ...]]:
     """The ids of each part that has any, in the order of ``source.parts``."""
     ids: dict[str, list[str]] = {part: [] for part in source.parts}
-    for raw, document in zip(raw_documents, documents, strict=True):
+    for raw, document in documents:
         fitting = [
             part
             for part, pattern in source.parts.items()

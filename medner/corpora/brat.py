@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from medner.corpora.errata import Annotation, RawDocument
 from medner.corpora.files import SourceFile
+from medner.corpora.raw import Annotation, Problems, RawDocument
 from medner.documents import Entity
 from medner.errors import DataError
 
@@ -28,8 +28,9 @@ _LINE = re.compile(r"(?:([TERAMN])\d+|(#)\d*|(\*))\t")
 _SPAN = re.compile(r"(\S+) (\d+ \d+(?:;\d+ \d+)*)")
 
 
-def read_brat(files: Sequence[SourceFile]) -> tuple[list[RawDocument], Counter[str]]:
-    """The documents, in the order of the files, and how many lines of each kind were passed over.
+def read_brat(files: Sequence[SourceFile], problems: Problems) -> list[RawDocument]:
+    """The documents, in the order of the files; lines that are no text-bound annotations are
+    passed over.
 
     Raises DataError for a text without annotations or the reverse (an ``.ann`` may be empty), and
     for a line that is no brat.
@@ -38,34 +39,40 @@ def read_brat(files: Sequence[SourceFile]) -> tuple[list[RawDocument], Counter[s
     for file in files:
         pairs.setdefault(file.place[: -len(".txt")], []).append(file)
     documents: list[RawDocument] = []
-    passed_over: Counter[str] = Counter()
     for pair in pairs.values():
-        by_suffix = {Path(file.name).suffix.lower(): file for file in pair}
-        if len(pair) != 2 or set(by_suffix) != {".txt", ".ann"}:
-            raise DataError(
-                pair[0].place,
-                None,
-                "a brat document is one .txt and one .ann, "
-                f"given is only {' and '.join(file.name for file in pair)}",
-                "give the folder or zip that holds both (an .ann may be empty)",
-            )
-        text, annotations = by_suffix[".txt"].text(), by_suffix[".ann"]
-        documents.append(
-            RawDocument(
-                id=Path(annotations.name).stem,
-                names=tuple(file.name for file in pair),
-                place=annotations.place,
-                line=None,
-                # some tools count CRLF as one character: the mentions tell
-                texts=tuple(dict.fromkeys((text, text.replace("\r\n", "\n")))),
-                annotations=_annotations(annotations, passed_over),
-            )
+        with problems.document():
+            documents.append(_document(pair))
+    return documents
+
+
+def _document(pair: list[SourceFile]) -> RawDocument:
+    by_suffix = {Path(file.name).suffix.lower(): file for file in pair}
+    if len(pair) != 2 or set(by_suffix) != {".txt", ".ann"}:
+        raise DataError(
+            pair[0].place,
+            None,
+            "a brat document is one .txt and one .ann, "
+            f"given is only {' and '.join(file.name for file in pair)}",
+            "give the folder or zip that holds both (an .ann may be empty)",
         )
-    return documents, passed_over
+    text, file = by_suffix[".txt"].text(), by_suffix[".ann"]
+    annotations, passed_over = _annotations(file)
+    return RawDocument(
+        id=Path(file.name).stem,
+        names=tuple(file.name for file in pair),
+        place=file.place,
+        line=None,
+        # some tools count CRLF as one character: the mentions tell
+        texts=tuple(dict.fromkeys((text, text.replace("\r\n", "\n")))),
+        annotations=annotations,
+        passed_over=passed_over,
+    )
 
 
-def _annotations(file: SourceFile, passed_over: Counter[str]) -> tuple[Annotation, ...]:
-    annotations = []
+def _annotations(file: SourceFile) -> tuple[tuple[Annotation, ...], Counter[str]]:
+    """The text-bound annotations, and how many other lines there are of each kind."""
+    annotations: list[Annotation] = []
+    passed_over: Counter[str] = Counter()
     for number, line in enumerate(file.lines(), start=1):
         if not line.strip():
             continue
@@ -82,7 +89,7 @@ def _annotations(file: SourceFile, passed_over: Counter[str]) -> tuple[Annotatio
             annotations.append(_annotation(file.place, number, line))
         else:
             passed_over[_KINDS[kind]] += 1
-    return tuple(annotations)
+    return tuple(annotations), passed_over
 
 
 def _annotation(place: str, number: int, line: str) -> Annotation:

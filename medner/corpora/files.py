@@ -3,12 +3,16 @@
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from medner.errors import DataError
+
+LARGEST_RATIO = 100  # of a zip's contents to the zip; text packs about four to one
+HARMLESS_SIZE = 64 * 2**20  # bytes; below this no zip is refused for its ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +51,22 @@ def matches(name: str, pattern: str) -> bool:
 def find_files(path: str, patterns: Sequence[str]) -> tuple[list[SourceFile], list[str]]:
     """The files under ``path`` whose names fit one of the patterns, and the places of the others.
 
-    A folder is searched through its subfolders; a single file is taken whatever its name. Both
-    lists are in order of base names, then of folders, so that a zip and a folder give the same.
-    Hidden files and what macOS adds to a zip are neither. Raises DataError where the path is
-    missing or unreadable, or nothing fits.
+    A folder is searched through its subfolders, and a zip in it is read as if unpacked there; zips
+    in zips are files like others. A single file is taken whatever its name. Both lists are in
+    order of base names, then of folders, so that a zip and a folder give the same. Hidden files
+    and what macOS adds to a zip are neither. Raises DataError where the path is missing or
+    unreadable, a zip is not to be trusted, or nothing fits.
     """
     root = Path(path).expanduser()
     single = root.is_file() and not _is_zip(root)
     found, others = [], []
-    try:
+    with _readable(root):
         for inner, place, read in _members(root):
-            if single or any(matches(inner.name, pattern) for pattern in patterns):
+            fits = not _is_zip(inner) and any(matches(inner.name, pattern) for pattern in patterns)
+            if single or fits:
                 found.append((inner.name, inner.parts, SourceFile(place, inner.name, read())))
             else:
                 others.append((inner.name, inner.parts, place))
-    # RuntimeError: a password, or a compression method that this Python lacks
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise DataError(
-            root, None, f"cannot be read ({error})", "fetch it anew or give it unpacked"
-        ) from error
     found.sort(key=lambda entry: entry[:2])
     others.sort(key=lambda entry: entry[:2])
     if not found:
@@ -80,25 +81,84 @@ def find_files(path: str, patterns: Sequence[str]) -> tuple[list[SourceFile], li
     return [file for _, _, file in found], [place for _, _, place in others]
 
 
-def _is_zip(root: Path) -> bool:
-    return root.suffix.lower() == ".zip"
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    # RuntimeError: a password, or a compression method that this Python lacks
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise DataError(
+            path, None, f"cannot be read ({error})", "fetch it anew or give it unpacked"
+        ) from error
 
 
-def _members(root: Path) -> Iterator[tuple[PurePath, str, Callable[[], bytes]]]:
-    """Path inside the source, place and a function that reads it, of each file but clutter."""
-    if root.is_dir():
-        for file in root.rglob("*"):
-            # not is_file(): a broken link is to be an error, not a document less
-            if not file.is_dir() and not _clutter(file.relative_to(root)):
-                yield file.relative_to(root), str(file), file.read_bytes
-    elif _is_zip(root):
-        with zipfile.ZipFile(root) as archive:
-            for info in archive.infolist():
-                inner = PurePosixPath(info.filename)
-                if not info.is_dir() and not _clutter(inner):
-                    yield inner, f"{root}!{info.filename}", partial(archive.read, info)
-    else:
-        yield PurePath(root.name), str(root), root.read_bytes
+Member = tuple[PurePath, str, Callable[[], bytes]]  # path inside the source, place, reads it
+
+
+def _members(root: Path) -> Iterator[Member]:
+    """Every file but clutter."""
+    if not root.is_dir():
+        if _is_zip(root):
+            yield from _zip_members(root, PurePath())
+        else:
+            yield PurePath(root.name), str(root), root.read_bytes
+        return
+    for file in root.rglob("*"):
+        inner = file.relative_to(root)
+        # not is_file(): a broken link is to be an error, not a document less
+        if file.is_dir() or _clutter(inner):
+            continue
+        if _is_zip(file):
+            yield from _zip_members(file, inner.parent)
+        else:
+            yield inner, str(file), file.read_bytes
+
+
+def _zip_members(path: Path, folder: PurePath) -> Iterator[Member]:
+    """The files of a zip as if it were unpacked in ``folder``."""
+    with _readable(path):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        members = [info for info in archive.infolist() if not info.is_dir()]
+        _check_zip(path, members)
+        for info in members:
+            if not _clutter(inner := PurePosixPath(info.filename)):
+                yield (
+                    folder / inner,
+                    f"{path}!{info.filename}",
+                    partial(_unpack, path, archive, info),
+                )
+
+
+def _unpack(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    with _readable(path):
+        return archive.read(info)  # no more than the size it declares
+
+
+def _check_zip(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """No member leaves the folder or explodes; nothing is unpacked for it."""
+    for info in members:
+        inner = PureWindowsPath(info.filename)  # takes / and \\ alike
+        if inner.root or ".." in inner.parts:
+            raise DataError(
+                path,
+                None,
+                f"its member {info.filename!r} leaves its folder",
+                "fetch it anew from its source, or give it unpacked",
+            )
+    unpacked, packed = sum(info.file_size for info in members), path.stat().st_size
+    if unpacked > max(LARGEST_RATIO * packed, HARMLESS_SIZE):
+        raise DataError(
+            path,
+            None,
+            f"explodes: its {packed:,} bytes unpack to {unpacked:,}, more than "
+            f"{LARGEST_RATIO} times as many",
+            "fetch it anew from its source, or give it unpacked",
+        )
+
+
+def _is_zip(path: PurePath) -> bool:
+    return path.suffix.lower() == ".zip"
 
 
 def _clutter(inner: PurePath) -> bool:

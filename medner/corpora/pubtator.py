@@ -11,9 +11,10 @@ task corpus.
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from medner.corpora.errata import Annotation, RawDocument
 from medner.corpora.files import SourceFile
+from medner.corpora.raw import Annotation, Problems, RawDocument
 from medner.documents import Entity
 from medner.errors import DataError
 
@@ -24,43 +25,47 @@ _RELATION = re.compile(r"[^\t]+\t[A-Za-z_]+\t[^\t]+\t[^\t]+(\t[^\t]*)?")
 _MENTION = re.compile(r"[^\t]+\t(\d+)\t(\d+)\t([^\t]+)\t([^\t]+)(\t[^\t]*){0,2}")
 
 
-def read_pubtator(files: Sequence[SourceFile]) -> tuple[list[RawDocument], Counter[str]]:
-    """The documents, in the order of the files, and how many relations were passed over.
+def read_pubtator(files: Sequence[SourceFile], problems: Problems) -> list[RawDocument]:
+    """The documents, in the order of the files; relations are passed over.
 
     Raises DataError for a document without title or abstract, a mention of another document, and
     a line that is neither mention nor relation.
     """
     documents: list[RawDocument] = []
-    passed_over: Counter[str] = Counter()
     for file in files:
         for block in _blocks(file.lines()):
-            documents.append(_document(file, block, passed_over))
-    return documents, passed_over
+            with problems.document():
+                documents.append(_document(file, block))
+    return documents
 
 
 def _blocks(lines: list[str]) -> Iterator[list[tuple[int, str]]]:
-    """The runs of lines between blank ones, each line with its number."""
+    """The runs of lines between blank ones, each line with its number.
+
+    A mention after a blank line stays with the document before it, which is in error: left alone
+    it would be a document without some of its mentions.
+    """
     block: list[tuple[int, str]] = []
-    for number, line in enumerate([*lines, ""], start=1):
-        if line.strip():
-            block.append((number, line))
-        elif block:
+    after_blank = True
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            after_blank = True
+            continue
+        starts = "\t" not in line or _SECTION.fullmatch(line)
+        if after_blank and starts and block:
             yield block
             block = []
+        block.append((number, line))
+        after_blank = False
+    if block:
+        yield block
 
 
-def _document(
-    file: SourceFile, block: list[tuple[int, str]], passed_over: Counter[str]
-) -> RawDocument:
+def _document(file: SourceFile, block: list[tuple[int, str]]) -> RawDocument:
     first = block[0][0]
     sections = [_SECTION.fullmatch(line) for _, line in block[:2]]
     if sections[0] is None or sections[0][2] != "t":
-        raise DataError(
-            file.place,
-            first,
-            f"{block[0][1][:60]!r} is no title",
-            "a document starts with id|t|title; blank lines stand only between documents",
-        )
+        raise _no_title(file.place, *block[0])
     document_id = sections[0][1]
     if len(sections) < 2 or sections[1] is None or sections[1].group(1, 2) != (document_id, "a"):
         raise DataError(
@@ -69,15 +74,34 @@ def _document(
             f"the title of {document_id} is not followed by its abstract",
             f"write {document_id}|a|abstract on the line after the title",
         )
-    annotations = []
-    for number, line in block[2:]:
+    annotations, passed_over = [], Counter()
+    for (previous, _), (number, line) in pairwise(block[1:]):
+        if number != previous + 1:
+            raise _no_title(file.place, number, line)
         annotation = _annotation(file.place, number, line, document_id)
         if annotation is None:
             passed_over["relations"] += 1
         else:
             annotations.append(annotation)
     text = f"{sections[0][3]} {sections[1][3]}"
-    return RawDocument(document_id, (file.name,), file.place, first, (text,), tuple(annotations))
+    return RawDocument(
+        document_id,
+        (file.name,),
+        file.place,
+        first,
+        (text,),
+        tuple(annotations),
+        passed_over=passed_over,
+    )
+
+
+def _no_title(place: str, number: int, line: str) -> DataError:
+    return DataError(
+        place,
+        number,
+        f"{line[:60]!r} is no title",
+        "a document starts with id|t|title; blank lines stand only between documents",
+    )
 
 
 def _annotation(place: str, number: int, line: str, document_id: str) -> Annotation | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from medner.documents import Document
 from medner.errors import UserError
 from medner.predictions import Prediction
+from medner.tables import aligned
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +128,7 @@ def table(scores: Scores) -> str:
         whole = (str(counts.gold), str(counts.predicted), str(counts.correct))
         figures = (f"{value:.3f}" for value in (counts.precision, counts.recall, counts.f1))
         rows.append((name, *whole, *figures))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if position else cell.ljust(width)
-            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return aligned(rows)
 
 
 def _pair(documents: list[Document], predictions: Iterable[Prediction]) -> dict[str, Prediction]:

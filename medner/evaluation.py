@@ -1,0 +1,59 @@
+"""A trained model, scored on gold documents."""
+
+import logging
+from pathlib import Path
+
+from medner.data_report import fingerprint
+from medner.files import write_json
+from medner.gold import Gold
+from medner.module import NerModule
+from medner.predictions import write_predictions
+from medner.runs import METRICS
+from medner.scoring.label_map import map_predictions
+from medner.scoring.matching import Scores, score, table
+from medner.training import make_trainer, predict
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(
+    checkpoint: Path, gold: Gold, *, precision: str, device_batch: int, accelerator: str, into: Path
+) -> Scores:
+    """Predict, map, score, and say so.
+
+    Args:
+        checkpoint: of the model.
+        precision, device_batch, accelerator: to predict with.
+        into: folder that gets ``NAME_MAP/predictions.jsonl`` and ``NAME_MAP/metrics.json``.
+
+    Raises:
+        ConfigError: if the label map is none for this model.
+    """
+    module = NerModule.load(checkpoint)
+    gold.check(module.labels.types)
+    data = module.datamodule(
+        {gold.name: gold.documents}, flatten_rule="longest_first", device_batch=device_batch
+    )
+    trainer = make_trainer(precision, accelerator, logger=False)
+    predictions = predict(trainer, module, data, gold.name)
+    mapped = map_predictions(gold.label_map, gold.documents, predictions, gold.types)
+    scores = score(gold.documents, mapped.predictions)
+
+    map_name = gold.label_map.name if gold.label_map else "identity"
+    folder = into / f"{gold.name}_{map_name}"
+    write_predictions(folder / "predictions.jsonl", predictions, gold.documents)
+    write_json(
+        folder / METRICS,
+        {
+            "checkpoint": str(checkpoint),
+            "data": gold.name,
+            "fingerprint": fingerprint(gold.documents),
+            "precision": precision,
+            "label_map": map_name,
+            "mapping": mapped.to_dict(),
+            "scores": scores.to_dict(),
+        },
+    )
+    log.info("\n%s, label map: %s (strict)\n%s", gold.name, map_name, table(scores))
+    log.info("written: %s", folder)
+    return scores

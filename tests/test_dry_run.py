@@ -1,0 +1,75 @@
+"""``dry_run=true``: the data report and an estimate of time, and nothing is left behind."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import Ended, Run
+
+OFFLINE = ("experiment=minilm", "model=offline/minilm", "logger=none")
+
+
+@pytest.fixture(scope="module")
+def dry(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+    out = tmp_path_factory.mktemp("dry") / "runs"
+    options = ("data.split.validation=3", "data.split.test=4", "trainer.max_epochs=7")
+    ended = run("train.py", *OFFLINE, *options, "dry_run=true", f"output_dir={out}")
+    return out, ended.well()
+
+
+def test_it_leaves_nothing_behind(dry: tuple[Path, Ended]) -> None:
+    out, ended = dry
+    assert list(out.iterdir()) == []
+    assert ended.stderr == ""
+
+
+def test_it_says_what_was_read_and_how_it_was_split(dry: tuple[Path, Ended]) -> None:
+    said = dry[1].stdout
+    assert re.search(r"^maccrobat: 24 documents, \d+ entities of 41 types$", said, re.M)
+    assert re.search(r"^overlapping: 2 entities; discontinuous: 1$", said, re.M)
+    assert re.search(r"^passed over: 24 relations$", said, re.M)
+    assert re.search(r"^groups: ", said, re.M)
+    assert re.search(r"^split: 17 train, 3 validation, 4 test \(seed 0\)$", said, re.M)
+    assert re.search(r"^documents +24 +17 +3 +4$", said, re.M)
+    for count in re.findall(r"^Medication +(\d+) +(\d+) +(\d+) +(\d+)$", said, re.M):
+        assert int(count[0]) == sum(map(int, count[1:])) > 0
+        break
+    else:
+        pytest.fail(said)
+
+
+def test_it_says_what_is_out_of_reach_and_why(dry: tuple[Path, Ended]) -> None:
+    said = dry[1].stdout
+    assert re.search(
+        r"^out of reach: 2 of \d+ entities \(data\.flatten=longest_first\)", said, re.M
+    )
+    why = re.findall(r"^  1 (\w+.*), such as\n    (\d+) ([\d;-]+) (\w+): (.+)$", said, re.M)
+    assert sorted((reason, document, type_) for reason, document, _, type_, _ in why) == [
+        ("discontinuous", "15939913", "Sign_symptom"),
+        ("overlaps another", "15939912", "Biological_structure"),
+    ]
+    mentions = {mention for *_, mention in why}
+    assert mentions == {"pain ... in the knee", "pulmonary"}
+
+
+def test_it_says_how_much_work_it_is(dry: tuple[Path, Ended]) -> None:
+    said = dry[1].stdout
+    windows = dict(re.findall(r"^(train|validation|test) +\d+ +(\d+)$", said, re.M))
+    time = re.search(
+        r"^time: (\d+\.\d+) s a step here, (\d+) steps or about (\d+) s an epoch; at most 7 epochs "
+        r"or (\d+) (s|min)",
+        said,
+        re.M,
+    )
+    steps = -(-int(windows["train"]) // 4)
+    assert int(time[2]) == steps
+    assert float(time[1]) > 0
+    assert abs(float(time[1]) * steps - int(time[3])) <= 0.5 + 0.005 * steps
+
+
+def test_the_data_is_described_though_the_model_is_not_to_be_had(run: Run, tmp_path: Path) -> None:
+    args = ("model=biobert", f"hub_mirror={tmp_path}", f"output_dir={tmp_path}/runs")
+    ended = run("train.py", *args, "dry_run=true", torch=False)
+    assert "model dmis-lab/biobert-v1.1 is not to be had" in ended.error()
+    assert re.search(r"^documents +24 ", ended.stdout, re.M)
+    assert list((tmp_path / "runs").iterdir()) == []

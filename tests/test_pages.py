@@ -1,0 +1,137 @@
+"""Every command that README, Makefile and docs show runs, on small corpora and tiny models."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from medner.corpora import CorpusSource, read_corpus
+
+# What the pages show at true size, in small.
+SMALLER = {
+    "data.split.validation=20": "data.split.validation=3",
+    "data.split.test=20": "data.split.test=4",
+}
+# Not here: `make test` is this run, and the commands of `make quickstart` are run by themselves.
+MAKE = {"make test", "make quickstart", "make help", "make install"}
+
+
+def blocks(page: str) -> list[str]:
+    """The code blocks of a page: runs of lines indented by four spaces, outside of lists."""
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    found, block = [], []
+    for line in [*lines, "end"]:
+        if line.startswith("    ") or (block and not line.strip()):
+            block.append(line[4:])
+        else:
+            if block:
+                found.append("\n".join(block).strip())
+            block = []
+    return found
+
+
+def commands(text: str) -> list[str]:
+    """Its lines, with continuations joined and without comments."""
+    joined = re.sub(r"\\\n\s*", " ", text)
+    return [re.sub(r"\s+# .*", "", line).strip() for line in joined.splitlines() if line.strip()]
+
+
+def words_of(command: str, mirror: Path) -> list[str]:
+    """A command of ours as it is run here: one epoch, and models that are in reach."""
+    words = [SMALLER.get(word, word) for word in shlex.split(command)[1:]]
+    if words[0] == "train.py":
+        words.append("trainer.max_epochs=1")
+        if not any(word.startswith("logger=") for word in words):
+            words.append("logger=none")
+        if "model=offline/minilm" not in words:
+            words.append(f"hub_mirror={mirror}")
+    return [str(ROOT / words[0]), *words[1:]]
+
+
+def run_all(program: list[list[str]], cwd: Path, corpora: Path) -> str:
+    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
+        "LANG": "C.UTF-8", "MEDNER_CORPORA": str(corpora), "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "one_process.py")],
+        input=json.dumps(program), cwd=cwd, env=env, capture_output=True, text=True,
+    )  # fmt: skip
+    said = ended.stdout[-6000:] + ended.stderr[-3000:]
+    assert ended.returncode == 0 and ended.stdout.endswith("all ran\n"), said
+    return ended.stdout
+
+
+def ids(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.ann"))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A working folder like a clone's; its checkpoints are thrown away."""
+    (tmp_path / "demo").symlink_to(ROOT / "demo")
+    (tmp_path / "runs").mkdir()
+    yield tmp_path
+    shutil.rmtree(tmp_path / "runs")
+
+
+def test_the_readme(place: Path, corpora: Path, mirror: Path) -> None:
+    (place / "MACCROBAT2020").symlink_to(corpora / "maccrobat2020")
+    reports = ids(corpora / "maccrobat2020")
+    for name in ("ids.txt", "test_ids.txt"):
+        (place / name).write_text("\n".join(reports[:4]) + "\n")
+    (place / "patients.csv").write_text(f"{reports[0]},p1\n{reports[1]},p1\n")
+    shown = [line for block in blocks("README.md") for line in commands(block)]
+    ours = [line for line in shown if line.startswith("python ")]
+    # the user's own commands, word for word
+    assert "python train.py model=modernbert trainer.precision=16" in ours
+    assert "python train.py -m 'model=glob(*)'" in ours
+    assert "python evaluate.py eval_dataset=ncbi" in ours
+    other = {line for line in shown if re.match(r"(make|pip|cp|bash|wandb) ", line)}
+    assert other <= MAKE
+    run_all([words_of(line, mirror) for line in ours], place, corpora)
+
+
+def test_the_quickstart(place: Path, corpora: Path, mirror: Path) -> None:
+    """The commands of `make quickstart`, with one epoch."""
+    recipe = (ROOT / "Makefile").read_text().split("quickstart: install")[1].split("\n\n")[0]
+    lines = [line for line in commands(recipe) if line.startswith(".venv/bin/python ")]
+    assert len(lines) == 2
+    said = run_all([words_of(line, mirror) for line in lines], place, corpora)
+    assert re.search(r"^test, best epoch \(strict\)$", said, re.M)
+    assert re.search(r"^demo_abstracts, label map: disease_disorder \(strict\)$", said, re.M)
+
+
+def test_the_page_on_ones_own_corpus(place: Path, corpora: Path, mirror: Path) -> None:
+    program = []
+    for block in blocks("docs/own_corpus.md"):
+        if named := re.match(r"# (my_conf/\S+\.yaml)\n", block):
+            path = place / named[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block + "\n")
+        elif block.startswith("from "):
+            program.append(["exec", block])
+        elif block.startswith("{"):
+            (place / "line.jsonl").write_text(block + "\n")
+        else:
+            for line in commands(block):
+                if line.startswith("cp "):
+                    subprocess.run(line, shell=True, cwd=place, check=True)
+                else:
+                    assert line.startswith(("python ", "parts: ")), line
+                    program += [words_of(line, mirror)] if line.startswith("python ") else []
+    notes = ids(place / "notes")
+    (place / "test_ids.txt").write_text("\n".join(notes[:4]) + "\n")
+    (place / "patients.csv").write_text(f"{notes[0]},p1\n{notes[1]},p1\n")
+    assert len(program) >= 8
+    said = run_all(program, place, corpora)
+    assert "notes: 48 documents" in said
+    assert len(list((place / "notes_brat").glob("*.ann"))) == len(notes)
+    assert read_corpus(CorpusSource("line", "jsonl", str(place / "line.jsonl"))).documents
