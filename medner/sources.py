@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from medner.corpora import Corpus, CorpusSource, read_corpus
-from medner.corpora.releases import Release, ReleaseFile, locate_corpus
+from medner.releases import Release, ReleaseFile, locate_corpus
 
 
 def open_corpus(options: DictConfig, corpora_dir: str | Path) -> Corpus:

@@ -1,5 +1,6 @@
 """Tables for the terminal."""
 
+import re
 from collections.abc import Sequence
 
 
@@ -11,6 +12,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     columns = []
     for column in zip(*rows, strict=True):
         width = max(map(len, column))
-        right = all(cell == "" or cell[0] in "0123456789." for cell in column[1:])
+        right = all(re.fullmatch(r"[\d.]*", cell) for cell in column[1:])
         columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in column])
     return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))

@@ -117,7 +117,7 @@ ERRORS = {
     ),
     "no path": ("train.py", "data=brat", r"corpus brat: path is not set; give the folder"),
     "added option": ("train.py", "+trainer.max_epoch=3", r"trainer\.max_epoch: .*max_epochs"),
-    "unknown dataset": ("evaluate.py", "eval_dataset=nbci", r"eval_dataset=nbci: .*bc5cdr, ncbi"),
+    "unknown dataset": ("evaluate.py", "eval_dataset=nbci", r"eval_dataset=nbci: .*bc5cdr, bigbio"),
     "unknown label map": (
         "evaluate.py", "eval_dataset=ncbi eval_dataset/label_map=x", r"label_map=x: .*disease_join",
     ),

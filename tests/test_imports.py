@@ -16,7 +16,7 @@ ORDER = [
     "corpora.pubtator", "corpora.token_rows", "corpora.writers", "corpora",
     "labels", "id_files", "duplicates", "stratify", "split",
     "predictions", "scoring", "scoring.matching", "scoring.label_map", "data_report",
-    "schema", "config", "runs", "launch", "pretrained", "corpora.download", "corpora.releases",
+    "schema", "config", "runs", "launch", "pretrained", "download", "releases",
     "sources", "gold",
     "windows", "decoding", "hardware", "encoder", "datamodule", "module", "tracking", "training",
     "estimate", "evaluation",

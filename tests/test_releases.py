@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from medner.corpora import CorpusSource, download, read_corpus
-from medner.corpora.download import InterruptedDownloadError, published_sum
-from medner.corpora.releases import Release, ReleaseFile, locate_corpus
+from medner import download
+from medner.corpora import CorpusSource, read_corpus
 from medner.data_report import fingerprint
+from medner.download import InterruptedDownloadError, published_sum
 from medner.errors import ConfigError, UserError
+from medner.releases import Release, ReleaseFile, locate_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPORA = os.environ.get("MEDNER_CORPORA")
@@ -429,7 +430,7 @@ def test_the_sum_of_figshare(
 def test_all_that_was_tried_is_said(
     offer: Offer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("medner.corpora.releases.hub_out_of_reach", lambda: "HF_HUB_OFFLINE is set")
+    monkeypatch.setattr("medner.releases.hub_out_of_reach", lambda: "HF_HUB_OFFLINE is set")
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)  # and back
     file = ReleaseFile("corpus.zip", (offer.server.address("none"),))
     release = Release("ncbi_disease", (file,), hub="owner/corpus")
@@ -454,7 +455,7 @@ def test_a_place_that_cannot_be_written(offer: Offer, tmp_path: Path) -> None:
 PROGRAM = """
 import dataclasses, json, logging, sys
 from medner.corpora import CorpusSource
-from medner.corpora.releases import Release, ReleaseFile, locate_corpus
+from medner.releases import Release, ReleaseFile, locate_corpus
 from medner.errors import UserError
 
 logging.basicConfig(level=logging.INFO)
@@ -607,7 +608,7 @@ def test_labels_that_are_numbers_get_their_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder is to ``datasets`` what a repository is; its card names the labels."""
-    monkeypatch.setattr("medner.corpora.releases.hub_out_of_reach", lambda: None)
+    monkeypatch.setattr("medner.releases.hub_out_of_reach", lambda: None)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     numbers = {"O": 0, "B-Disease": 1, "I-Disease": 2}
     folder = tmp_path / "repository"

@@ -12,9 +12,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from medner.corpora import CorpusSource, read_corpus
-from medner.corpora.download import InterruptedDownloadError, download, published_sum
 from medner.data_report import fingerprint
 from medner.documents import Document
+from medner.download import InterruptedDownloadError, download, published_sum
 from medner.errors import ConfigError, DataError, UserError
 from medner.files import written_whole
 from medner.pretrained import hub_out_of_reach
