@@ -8,6 +8,7 @@ from typing import Any
 from medner.corpora import Corpus
 from medner.documents import Document, Entity
 from medner.duplicates import DocumentGroups
+from medner.id_files import count
 from medner.labels import flatten
 from medner.predictions import Prediction
 from medner.scoring.matching import score
@@ -163,7 +164,8 @@ def corpus_lines(report: Mapping[str, Any]) -> list[str]:
     ]
     lines += [f"  {erratum}" for erratum in report["errata"]]
     if report["skipped"]:
-        lines.append(f"  skipped: {len(report['skipped'])} documents, for what is wrong with them:")
+        skipped = count(len(report["skipped"]), "document")
+        lines.append(f"  skipped (data.on_error=skip): {skipped}, for what is wrong with them:")
         lines += [f"    {problem}" for problem in report["skipped"]]
     split = report["split"]
     given = split["groups"]["given"]
@@ -185,7 +187,7 @@ def encoding_line(report: Mapping[str, Any]) -> str:
 
 def corpus_details(report: Mapping[str, Any]) -> str:
     """What stands in the report before a model is known, and not in :func:`corpus_lines`."""
-    passed_over = [f"{count} {kind}" for kind, count in report["passed_over"].items()]
+    passed_over = [f"{number} {kind}" for kind, number in report["passed_over"].items()]
     lines = [
         f"overlapping: {report['overlapping']} entities; discontinuous: {report['discontinuous']}",
         f"passed over: {', '.join(passed_over) or 'nothing'}",
@@ -193,14 +195,11 @@ def corpus_details(report: Mapping[str, Any]) -> str:
     ]
     parts = report["split"]["parts"]
     rows = [("entities", "all", *parts)]
-    for type_, count in report["types"].items():
-        rows.append((type_, str(count), *(str(n["types"].get(type_, 0)) for n in parts.values())))
-    rows.append(
-        ("all types", str(report["entities"]), *(str(n["entities"]) for n in parts.values()))
-    )
-    rows.append(
-        ("documents", str(report["documents"]), *(str(n["documents"]) for n in parts.values()))
-    )
+    for type_, number in report["types"].items():
+        of_parts = [part["types"].get(type_, 0) for part in parts.values()]
+        rows.append((type_, *map(str, (number, *of_parts))))
+    for what, name in (("all types", "entities"), ("documents", "documents")):
+        rows.append((what, *map(str, (report[name], *(part[name] for part in parts.values())))))
     return "\n".join(lines) + aligned(rows)
 
 
@@ -208,8 +207,8 @@ def encoding_details(report: Mapping[str, Any], documents: Iterable[Document]) -
     """Tokens and windows by part, and what the encoding loses: why, and examples of where."""
     encoding = report["encoding"]
     rows = [("", "tokens", "windows")]
-    for part, count in encoding["tokens"].items():
-        rows.append((part, str(count), str(encoding["windows"][part])))
+    for part, tokens in encoding["tokens"].items():
+        rows.append((part, str(tokens), str(encoding["windows"][part])))
     texts = {document.id: document.text for document in documents}
     lines = [
         aligned(rows),
@@ -218,8 +217,8 @@ def encoding_details(report: Mapping[str, Any], documents: Iterable[Document]) -
         f"(data.flatten={encoding['flatten']}); the best recall is "
         f"{encoding['reachable']['recall']:.4f}",
     ]
-    for why, count in Counter(loss["why"] for loss in encoding["lost_entities"]).most_common():
-        lines.append(f"  {count} {why}, such as")
+    for why, lost in Counter(loss["why"] for loss in encoding["lost_entities"]).most_common():
+        lines.append(f"  {lost} {why}, such as")
         examples = [loss for loss in encoding["lost_entities"] if loss["why"] == why][:_SHOWN]
         for loss in examples:
             spans, text = loss["fragments"], texts[loss["document"]]

@@ -1,6 +1,7 @@
 """``dry_run=true``: the data report and an estimate of time, and nothing is left behind."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,16 @@ def test_the_data_is_described_though_the_model_is_not_to_be_had(run: Run, tmp_p
     assert "model dmis-lab/biobert-v1.1 is not to be had" in ended.error()
     assert re.search(r"^documents +24 ", ended.stdout, re.M)
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_what_is_skipped_is_said(run: Run, corpora: Path, tmp_path: Path) -> None:
+    notes = shutil.copytree(corpora / "maccrobat2020", tmp_path / "notes")
+    path = notes / "15939911.ann"
+    path.write_text(path.read_text().replace(" ", " 1", 1))  # an offset
+    args = ("data=brat", f"data.path={notes}", f"hub_mirror={tmp_path}", f"output_dir={tmp_path}/r")
+    raised = run("train.py", *args, torch=False).error()
+    assert re.search(r"15939911\.ann:1: .*; correct the offsets", raised)
+    skipped = run("train.py", *args, "data.on_error=skip", "dry_run=true", torch=False).stdout
+    assert re.search(r"^brat: 23 documents", skipped, re.M)
+    assert "skipped (data.on_error=skip): 1 document, for what is wrong with them:" in skipped
+    assert raised.removeprefix("error: ") in skipped

@@ -1,0 +1,67 @@
+"""One definition of a corpus serves training and evaluation, and is true of the real one."""
+
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from medner.corpora import CorpusSource, read_corpus
+from medner.data_report import fingerprint
+from medner.errors import ConfigError
+from medner.schema import PROJECT, CorpusConfig, register
+from medner.sources import open_corpus
+
+REAL = os.environ.get("MEDNER_CORPORA")
+needs_corpora = pytest.mark.skipif(not REAL, reason="MEDNER_CORPORA names no folder of corpora")
+BOTH = ("bc5cdr", "bigbio", "brat", "conll", "jsonl", "maccrobat", "ncbi", "pubtator", "tokens")
+
+
+def composed(verb: str, *overrides: str) -> DictConfig:
+    register()
+    with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return compose(verb, overrides=list(overrides))
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_to_train_on_and_to_evaluate_on_a_corpus_is_the_same(name: str) -> None:
+    data = composed("train", f"data={name}").data
+    dataset = composed("evaluate", f"eval_dataset={name}").eval_dataset
+    for option in (option.name for option in fields(CorpusConfig)):
+        assert data[option] == dataset[option], option
+
+
+@pytest.mark.parametrize("name", ["ncbi", "bc5cdr", "maccrobat"])
+def test_a_folder_below_corpora_dir_is_taken(corpora: Path, name: str) -> None:
+    options = composed("train", f"data={name}").data
+    corpus = open_corpus(options, corpora)
+    assert options.path == str(corpora / options.release.folder)
+    assert corpus.name == name
+    assert corpus == open_corpus(
+        composed("train", f"data={name}", f"data.path={options.path}").data, ""
+    )
+
+
+def test_the_demo_needs_no_folder(tmp_path: Path) -> None:
+    assert len(open_corpus(composed("train", "data=demo").data, tmp_path).documents) == 48
+
+
+def test_a_corpus_of_one_s_own_needs_a_path(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="corpus jsonl: path is not set"):
+        open_corpus(composed("train", "data=jsonl").data, tmp_path)
+
+
+@needs_corpora
+@pytest.mark.parametrize("name", ["ncbi", "bc5cdr"])
+def test_what_a_release_must_hold_is_what_the_real_one_holds(name: str) -> None:
+    options = composed("train", f"data={name}").data
+    release = options.release
+    source = CorpusSource(
+        name, options.format, str(Path(REAL, release.folder)), dict(options.parts), options.errata
+    )
+    documents = read_corpus(source).documents
+    assert len(documents) == release.documents
+    assert sum(len(document.entities) for document in documents) == release.entities
+    assert fingerprint(documents) == release.fingerprint
