@@ -12,8 +12,10 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """A file does not hold what it should."""
+    """A file does not hold what it should; the message is one line, whatever the file holds."""
 
     def __init__(self, path: str | Path, line: int | None, problem: str, remedy: str = "") -> None:
         place = f"{path}:{line}" if line else str(path)
-        super().__init__(f"{place}: {problem}" + (f"; {remedy}" if remedy else ""))
+        message = f"{place}: {problem}" + (f"; {remedy}" if remedy else "")
+        # names may hold newlines, and half of a surrogate pair, which no file takes
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))

@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 
 from medner.data_report import fingerprint
 from medner.documents import Document, entity_types
-from medner.errors import UserError
+from medner.errors import ConfigError, UserError
+from medner.id_files import some
 from medner.runs import DATA_REPORT, SPLIT, load_config
 from medner.scoring.label_map import LabelMap
 from medner.sources import open_corpus
@@ -26,9 +27,14 @@ class Gold:
     label_map: LabelMap | None
 
     def check(self, model_types: tuple[str, ...]) -> None:
-        """ConfigError if the label map is none of a model with these types."""
+        """ConfigError if a model with these types cannot be scored here."""
         if self.label_map:
             self.label_map.check(model_types)
+        elif not set(model_types) & set(self.types):
+            raise ConfigError(
+                f"{self.name} has none of the model's types ({some(model_types)}) but "
+                f"{some(self.types)}; say which is which: eval_dataset/label_map=NAME"
+            )
 
 
 def read_gold(dataset: DictConfig, corpora_dir: str, run: Path | None) -> Gold:

@@ -115,6 +115,10 @@ ERRORS = {
         "train.py", "data=ncbi eval_dataset=bc5cdr hub_mirror={hub}",
         r"label map disease_and_sign: not types of the model",
     ),
+    "no type in common": (
+        "train.py", "data=ncbi eval_dataset=maccrobat hub_mirror={hub}",
+        r"maccrobat has none of the model's types \(Disease\) but Activity, .* and 36 more; say",
+    ),
     "a corpus nobody has": (
         "train.py", "data=maccrobat_2018_2020 corpora_dir={out}/corpora",
         r"maccrobat2018_2020: not there; hub: ktgiahieu/.*: HF_HUB_OFFLINE is set\); put it",

@@ -104,10 +104,10 @@ def _annotation(place: str, number: int, line: str) -> Annotation:
             "write T1<tab>Type start end<tab>mention, fragments as start end;start end",
         )
     fragments = []
-    for fragment in span[2].split(";"):
-        start, end = fragment.split(" ")
-        fragments.append((int(start), int(end)))
     try:
+        for fragment in span[2].split(";"):
+            start, end = fragment.split(" ")
+            fragments.append((int(start), int(end)))
         return Annotation(number, Entity(tuple(fragments), span[1]), columns[2])
-    except ValueError as error:
+    except ValueError as error:  # also of more digits than Python takes
         raise DataError(place, number, str(error), "correct the offsets") from None

@@ -1,5 +1,6 @@
 """The files of a corpus, from a folder, a single file or a zip, which is read in memory."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,12 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from medner.errors import DataError
 
 LARGEST_RATIO = 100  # of a zip's contents to the zip; text packs about four to one
+# RuntimeError: a password, or a compression method that this Python lacks; UnicodeDecodeError: of
+# the name of a zip's member
+UNREADABLE = (
+    OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
+    UnicodeDecodeError,
+)  # fmt: skip
 HARMLESS_SIZE = 64 * 2**20  # bytes; below this no zip is refused for its ratio
 
 
@@ -85,8 +92,7 @@ def find_files(path: str, patterns: Sequence[str]) -> tuple[list[SourceFile], li
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    # RuntimeError: a password, or a compression method that this Python lacks
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise DataError(
             path, None, f"cannot be read ({error})", "fetch it anew or give it unpacked"
         ) from error
@@ -119,7 +125,8 @@ def _zip_members(path: Path, folder: PurePath) -> Iterator[Member]:
     with _readable(path):
         archive = zipfile.ZipFile(path)
     with archive:
-        members = [info for info in archive.infolist() if not info.is_dir()]
+        # not is_dir(): it fails for a name that is empty
+        members = [info for info in archive.infolist() if not info.filename.endswith("/")]
         _check_zip(path, members)
         for info in members:
             if not _clutter(inner := PurePosixPath(info.filename)):
@@ -139,6 +146,10 @@ def _check_zip(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
     """No member leaves the folder or explodes; nothing is unpacked for it."""
     for info in members:
         inner = PureWindowsPath(info.filename)  # takes / and \\ alike
+        if not inner.name:
+            raise DataError(
+                path, None, "has a member without a name", "fetch it anew or give it unpacked"
+            )
         if inner.root or ".." in inner.parts:
             raise DataError(
                 path,
