@@ -18,7 +18,6 @@ def evaluate(config: DictConfig, _: Path) -> None:
     run, checkpoint = find_checkpoint(config)
     log.info("model: %s", checkpoint)
     gold = read_gold(config.eval_dataset, config.corpora_dir, run)
-    log.info("data: %s, %d documents", gold.name, len(gold.documents))
     trained = load_config(run).trainer if run else EvaluationOptions(precision="32", device_batch=8)
 
     from medner import evaluation
@@ -26,10 +25,10 @@ def evaluate(config: DictConfig, _: Path) -> None:
     evaluation.evaluate(
         checkpoint,
         gold,
+        run,
         precision=config.trainer.precision or trained.precision,
         device_batch=config.trainer.device_batch or trained.device_batch,
         accelerator=config.trainer.accelerator,
-        into=(run or checkpoint.parent) / "evaluations",
     )
 
 

@@ -22,6 +22,7 @@ from medner.data_report import (
 )
 from medner.documents import Document
 from medner.duplicates import find_groups
+from medner.errors import UserError
 from medner.files import write_json
 from medner.gold import read_gold
 from medner.id_files import check_known, read_groups, read_ids
@@ -82,10 +83,10 @@ def train(config: DictConfig, run: Path) -> None:
             scores[gold.name] = evaluate(
                 Path(checkpoint.best_model_path),
                 gold,
+                run,
                 precision=options.precision,
                 device_batch=options.device_batch,
                 accelerator=options.accelerator,
-                into=run / "evaluations",
             )
         write_json(
             run / METRICS,
@@ -114,7 +115,8 @@ def dry_run(config: DictConfig, run: Path) -> None:
     if config.eval_dataset:
         gold = read_gold(config.eval_dataset, config.corpora_dir, None)
         gold.check(labels.types)
-        log.info("eval_dataset: %s, %d documents", gold.name, len(gold.documents))
+        for line in gold.lines(labels.types, None):
+            log.info("%s", line)
     log.info("%s\n", corpus_details(report))
     # time and tokens need its shape and its tokenizer alone
     pretrained = find_model(config, weights=False)
@@ -137,6 +139,13 @@ def read_and_split(config: DictConfig) -> tuple[Parts, Split, dict[str, Any]]:
     check_known((id for group in given_groups for id in group), by_id, wanted.groups)
     test_ids = read_ids(wanted.test_ids) if wanted.test_ids else ()
     check_known(test_ids, by_id, wanted.test_ids)
+    official = uses_official_split(config)
+    if official and not corpus.parts:
+        patterns = ", ".join(f"{part}: {pattern}" for part, pattern in config.data.parts.items())
+        raise UserError(
+            f"{config.data.path}: no file is of a part of the corpus's own split ({patterns}); "
+            "correct data.parts, or divide anew with data.split.official=false"
+        )
     split = make_split(
         corpus.documents,
         seed=wanted.seed,
@@ -145,11 +154,11 @@ def read_and_split(config: DictConfig) -> tuple[Parts, Split, dict[str, Any]]:
         folds=wanted.folds,
         fold=wanted.fold,
         test_ids=test_ids,
-        official=corpus.parts if uses_official_split(config) else None,
+        official=corpus.parts if official else None,
         groups=[*groups.groups, *given_groups],
     )
     report = describe_corpus(corpus)
-    report["split"] = describe_split(split, corpus.documents, groups, len(given_groups))
+    report["split"] = describe_split(split, corpus.documents, groups, len(given_groups), official)
     for line in corpus_lines(report):
         log.info("%s", line)
     parts = {part: [by_id[id] for id in ids] for part, ids in split.parts.items() if ids}

@@ -11,13 +11,14 @@ from typing import Any
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from medner.corpora import FORMATS, ON_ERROR
 from medner.corpora.errata import ERRATA
 from medner.errors import ConfigError
 from medner.labels import FLATTEN
 from medner.schema import EvaluateConfig, HardwareConfig, TrainConfig, TrainingOptions
-from medner.split import check_options
+from medner.split import PARTS, check_options
 
 PRECISIONS = (
     "16", "bf16", "32", "64", "16-mixed", "bf16-mixed",
@@ -36,6 +37,16 @@ _CHOICES = {
 }
 _POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
 _NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip")
+_PATHS = (
+    "path",
+    "run",
+    "ckpt_path",
+    "output_dir",
+    "corpora_dir",
+    "hub_mirror",
+    "test_ids",
+    "groups",
+)
 _SHARES = ("warmup", "attention_dropout", "ema_decay")
 
 
@@ -82,6 +93,8 @@ def _check_names(config: DictConfig) -> None:
 
 def _check_value(key: str, value: Any) -> None:
     name = key.rpartition(".")[2]
+    if name in _PATHS and value == "":
+        raise ConfigError(f"{key}= is empty; give a path, or {key}=null")
     if name in _POSITIVE and value <= 0:
         raise ConfigError(f"{key}={value}: takes a number above 0")
     if name in _NOT_NEGATIVE and value < 0:
@@ -96,6 +109,9 @@ def _check_value(key: str, value: Any) -> None:
 
 def _check_split(config: DictConfig) -> None:
     split = config.data.split
+    for part in config.data.parts:
+        if part not in PARTS:
+            raise ConfigError(f"data.parts.{part}: the parts are {_either(PARTS)}")
     if split.official and not config.data.parts:
         raise ConfigError(
             f"data.split.official=true: {config.data.name} has no official split (data.parts)"
@@ -192,7 +208,15 @@ def explain(error: Exception) -> str:
         if error.options and option:
             return f"{group}={option}: {group} takes {_either(error.options)}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: {lines[0]}; in a shell, put quotes around the whole argument"
+        name, equals, value = (part.strip() for part in error.override.partition("="))
+        if not equals:
+            return f"{error.override}: an option is given as NAME=VALUE, without spaces round ="
+        return f"{error.override}: {lines[0]}; quote the value too: \"{name}='{value}'\""
+    if isinstance(error, AssertionError):
+        return (
+            f"{' '.join(lines)}: an option of a group that is null; choose the group first, as in "
+            "eval_dataset=NAME eval_dataset.path=..."
+        )
     return " ".join(lines)
 
 
@@ -202,6 +226,8 @@ def _explain_key(error: OmegaConfBaseException) -> str:
     if "not in" in problem and OmegaConf.is_dict(parent):
         place, _, name = key.rpartition(".")
         known = [str(option) for option in parent]
+        if not known:
+            return f"{key}: {place} is empty so far; to add to it write +{key}=..."
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"{place or 'it'} takes {_either(known)}"
         return f"{key}: there is no such option; {hint}"
@@ -226,4 +252,5 @@ def _either(choices: Iterable[Any]) -> str:
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-HYDRA_ERRORS = (HydraException, OmegaConfBaseException)
+# YAMLError: a file in conf/ or --config-dir; AssertionError: see explain
+HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, AssertionError)

@@ -45,6 +45,7 @@ def describe_corpus(corpus: Corpus) -> dict[str, Any]:
         "errata": list(corpus.errata),
         "passed_over": corpus.passed_over,
         "skipped": list(corpus.skipped),
+        "notes": list(corpus.notes),
     }
 
 
@@ -66,10 +67,18 @@ def overlapping(document: Document) -> int:
 
 
 def describe_split(
-    split: Split, documents: Sequence[Document], groups: DocumentGroups, given_groups: int = 0
+    split: Split,
+    documents: Sequence[Document],
+    groups: DocumentGroups,
+    given_groups: int = 0,
+    official: bool = False,
 ) -> dict[str, Any]:
     """Sizes of the parts, groups that stayed together (found, and how many were given), and what
-    could not be had."""
+    could not be had.
+
+    Args:
+        official: the split is the corpus's own.
+    """
     by_id = {document.id: document for document in documents}
     parts = {}
     for part, ids in split.parts.items():
@@ -81,6 +90,7 @@ def describe_split(
         }
     return {
         "seed": split.seed,
+        "official": official,
         "parts": parts,
         "groups": {
             "summary": groups.summary(),
@@ -156,23 +166,30 @@ def _why(entity: Entity, kept: bool) -> str:
     return INSIDE_TOKEN if kept else OVERLAPPING
 
 
+def reading_lines(report: Mapping[str, Any]) -> list[str]:
+    """What should be known of how a corpus was read: mended, noted, left out."""
+    lines = [f"  {line}" for line in (*report["errata"], *report["notes"])]
+    if report["skipped"]:
+        skipped = count(len(report["skipped"]), "document")
+        lines.append(f"  skipped (on_error=skip): {skipped}, for what is wrong with them:")
+        lines += [f"    {problem}" for problem in report["skipped"]]
+    return lines
+
+
 def corpus_lines(report: Mapping[str, Any]) -> list[str]:
     """What was read and how it was split, for the log of a run."""
     lines = [
         f"{report['corpus']}: {report['documents']} documents, {report['entities']} entities of "
         f"{len(report['types'])} types"
     ]
-    lines += [f"  {erratum}" for erratum in report["errata"]]
-    if report["skipped"]:
-        skipped = count(len(report["skipped"]), "document")
-        lines.append(f"  skipped (data.on_error=skip): {skipped}, for what is wrong with them:")
-        lines += [f"    {problem}" for problem in report["skipped"]]
+    lines += reading_lines(report)
     split = report["split"]
     given = split["groups"]["given"]
     lines.append(f"groups: {split['groups']['summary']}" + (f" and {given} given" if given else ""))
     parts = {part: described["documents"] for part, described in split["parts"].items()}
     sizes = ", ".join(f"{count} {part}" for part, count in parts.items() if count)
-    lines.append(f"split: {sizes} (seed {split['seed']})")
+    how = "the corpus's own" if split["official"] else f"seed {split['seed']}"
+    lines.append(f"split: {sizes} ({how})")
     return lines + [f"  {note}" for note in split["notes"]]
 
 
@@ -215,7 +232,7 @@ def encoding_details(report: Mapping[str, Any], documents: Iterable[Document]) -
         "",
         f"out of reach: {encoding['lost']} of {report['entities']} entities "
         f"(data.flatten={encoding['flatten']}); the best recall is "
-        f"{encoding['reachable']['recall']:.4f}",
+        f"{encoding['reachable']['recall']:.4f}; a run lists all of them in its data_report.json",
     ]
     for why, lost in Counter(loss["why"] for loss in encoding["lost_entities"]).most_common():
         lines.append(f"  {lost} {why}, such as")

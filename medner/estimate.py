@@ -11,7 +11,8 @@ from medner.datamodule import NerDataModule
 from medner.module import NerModule
 from medner.training import make_trainer
 
-_STEPS = 8  # timed, after one that warms up
+_STEPS = 8  # timed at most, after one that warms up
+_SECONDS = 5.0  # after which it is enough
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class _Clock(pl.Callback):
         if self.steps == 0 and trainer.global_step == 1:
             self.began = self.ended
         self.steps = trainer.global_step
+        if self.steps > 1 and self.ended - self.began > _SECONDS:
+            trainer.should_stop = True
 
     @property
     def seconds_a_step(self) -> float:

@@ -17,20 +17,31 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(
-    checkpoint: Path, gold: Gold, *, precision: str, device_batch: int, accelerator: str, into: Path
+    checkpoint: Path,
+    gold: Gold,
+    run: Path | None,
+    *,
+    precision: str,
+    device_batch: int,
+    accelerator: str,
 ) -> Scores:
     """Predict, map, score, and say so.
 
     Args:
         checkpoint: of the model.
+        run: its folder, if there is one.
         precision, device_batch, accelerator: to predict with.
-        into: folder that gets ``NAME_MAP/predictions.jsonl`` and ``NAME_MAP/metrics.json``.
+
+    ``evaluations/NAME_MAP`` in the run's folder, or beside the checkpoint, gets predictions.jsonl
+    and metrics.json.
 
     Raises:
         ConfigError: if the label map is none for this model.
     """
     module = NerModule.load(checkpoint)
     gold.check(module.labels.types)
+    for line in gold.lines(module.labels.types, run):
+        log.info("%s", line)
     data = module.datamodule(
         {gold.name: gold.documents}, flatten_rule="longest_first", device_batch=device_batch
     )
@@ -40,13 +51,16 @@ def evaluate(
     scores = score(gold.documents, mapped.predictions)
 
     map_name = gold.label_map.name if gold.label_map else "identity"
-    folder = into / f"{gold.name}_{map_name}"
+    folder = (run or checkpoint.parent) / "evaluations" / f"{gold.name}_{map_name}"
+    replaced = folder.exists()
     write_predictions(folder / "predictions.jsonl", predictions, gold.documents)
     write_json(
         folder / METRICS,
         {
             "checkpoint": str(checkpoint),
             "data": gold.name,
+            "path": gold.path,
+            "skipped": gold.report["skipped"],
             "fingerprint": fingerprint(gold.documents),
             "precision": precision,
             "label_map": map_name,
@@ -55,5 +69,5 @@ def evaluate(
         },
     )
     log.info("\n%s, label map: %s (strict)\n%s", gold.name, map_name, table(scores))
-    log.info("written: %s", folder)
+    log.info("written: %s%s", folder, " (in place of an earlier one)" if replaced else "")
     return scores

@@ -3,13 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
-from medner.data_report import fingerprint
-from medner.documents import Document, entity_types
+from medner.corpora import Corpus
+from medner.data_report import describe_corpus, fingerprint, reading_lines
+from medner.documents import Document
 from medner.errors import ConfigError, UserError
-from medner.id_files import some
+from medner.id_files import count, some
 from medner.runs import DATA_REPORT, SPLIT, load_config
 from medner.scoring.label_map import LabelMap
 from medner.sources import open_corpus
@@ -17,14 +19,20 @@ from medner.sources import open_corpus
 
 @dataclass(frozen=True)
 class Gold:
-    """``name`` is what tables and folders call it; ``types`` are those of the whole corpus, of
-    which a part may lack some; ``label_map`` leads from the model's types to them, None where they
-    are the same."""
+    """``name`` is what tables and folders call it; ``report`` describes the whole corpus (see
+    ``describe_corpus``), of which ``documents`` may be a part; ``label_map`` leads from the
+    model's types to its own, None where they are the same."""
 
     name: str
+    path: str
     documents: tuple[Document, ...]
-    types: tuple[str, ...]
+    report: dict[str, Any]
     label_map: LabelMap | None
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Those of the whole corpus, of which a part may lack some."""
+        return tuple(sorted(self.report["types"]))
 
     def check(self, model_types: tuple[str, ...]) -> None:
         """ConfigError if a model with these types cannot be scored here."""
@@ -35,6 +43,33 @@ class Gold:
                 f"{self.name} has none of the model's types ({some(model_types)}) but "
                 f"{some(self.types)}; say which is which: eval_dataset/label_map=NAME"
             )
+
+    def lines(self, model_types: tuple[str, ...], run: Path | None) -> list[str]:
+        """What should be known before the scores are read.
+
+        Args:
+            run: the model's, with its split; None where only a checkpoint is left.
+        """
+        entities = sum(len(document.entities) for document in self.documents)
+        lines = [
+            f"data: {self.name}, {count(len(self.documents), 'document')}, {entities} entities",
+            *reading_lines(self.report),
+        ]
+        if self.label_map is None:
+            if missing := sorted(set(model_types) - set(self.types)):
+                lines.append(f"  not in this corpus, so wrong wherever predicted: {some(missing)}")
+            if unknown := sorted(set(self.types) - set(model_types)):
+                lines.append(f"  not known to the model, so all missed: {some(unknown)}")
+        if run and (run / SPLIT).is_file():
+            trained = set(json.loads((run / SPLIT).read_text())["parts"]["train"])
+            seen = [document.id for document in self.documents if document.id in trained]
+            if seen:
+                lines.append(
+                    f"  {count(len(seen), 'document')} of {len(self.documents)} have ids that the "
+                    f"model was trained on ({some(seen)}): if they are the same documents, the "
+                    "score says nothing about new ones"
+                )
+        return lines
 
 
 def read_gold(dataset: DictConfig, corpora_dir: str, run: Path | None) -> Gold:
@@ -53,28 +88,31 @@ def read_gold(dataset: DictConfig, corpora_dir: str, run: Path | None) -> Gold:
         name, corpus, part = _own_part(dataset, corpora_dir, run)
     else:
         name, corpus, part = _given_part(dataset, corpora_dir)
-    return Gold(name, part, entity_types(corpus), label_map)
+    return Gold(name, corpus.path, part, describe_corpus(corpus), label_map)
 
 
-def _given_part(
-    dataset: DictConfig, corpora_dir: str
-) -> tuple[str, tuple[Document, ...], tuple[Document, ...]]:
-    """Name, all documents of the corpus, and those of the part that is asked for."""
+def _given_part(dataset: DictConfig, corpora_dir: str) -> tuple[str, Corpus, tuple[Document, ...]]:
+    """Name, corpus, and the documents of the part that is asked for."""
     corpus = open_corpus(dataset, corpora_dir)
+    if dataset.part is not None and not dataset.parts:
+        raise ConfigError(
+            f"eval_dataset.part={dataset.part}: {corpus.name} has no parts; leave it out, or say "
+            "which files are which part (eval_dataset.parts)"
+        )
     # a single file that fits no part's name is taken for what was asked
     if dataset.part is None or not corpus.parts:
-        return corpus.name, corpus.documents, corpus.documents
+        return corpus.name, corpus, corpus.documents
     if dataset.part not in corpus.parts:
         raise UserError(
             f"eval_dataset.part={dataset.part}: {dataset.path} holds {', '.join(corpus.parts)}"
         )
     name = f"{corpus.name}_{dataset.part}"
-    return name, corpus.documents, _among(corpus.documents, corpus.parts[dataset.part])
+    return name, corpus, _among(corpus.documents, corpus.parts[dataset.part])
 
 
 def _own_part(
     dataset: DictConfig, corpora_dir: str, run: Path | None
-) -> tuple[str, tuple[Document, ...], tuple[Document, ...]]:
+) -> tuple[str, Corpus, tuple[Document, ...]]:
     """The same of the corpus that the run was trained on, by the run's own split."""
     if run is None:
         raise UserError(
@@ -90,7 +128,7 @@ def _own_part(
     parts = json.loads((run / SPLIT).read_text())["parts"]
     if not parts.get(dataset.part):
         raise UserError(f"{run} has no {dataset.part} part; its split is {run / SPLIT}")
-    return dataset.part, corpus.documents, _among(corpus.documents, parts[dataset.part])
+    return dataset.part, corpus, _among(corpus.documents, parts[dataset.part])
 
 
 def _among(documents: tuple[Document, ...], ids: list[str]) -> tuple[Document, ...]:

@@ -60,7 +60,8 @@ def locate(
             tried.append(f"{place}: {problem}")
     raise UserError(
         f"model {name} is not to be had ({'; '.join(tried)}); give its folder (model.name=DIR), a "
-        "mirror (hub_mirror=DIR with owner/name/ below it), or run once where the hub is in reach"
+        "mirror (hub_mirror=DIR with owner/name/ below it), run once where the hub is in reach, or "
+        "take model=offline/minilm, which needs no hub"
     )
 
 

@@ -144,6 +144,11 @@ def make_split(
             )
     if (part == -1).any():
         notes += _divide_rest(table, part, validation, test, rng)
+    if not (part == 0).any():
+        raise UserError(
+            "no document is left to train on; give the whole corpus, or divide what there is "
+            "(official=false)"
+        )
     return Split(
         parts={
             name: tuple(id for id, of in zip(table.ids, part, strict=True) if of == number)

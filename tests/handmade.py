@@ -19,6 +19,7 @@ from medner.documents import Document, Entity
 CORPORA = os.environ.get("MEDNER_CORPORA")
 needs_corpora = pytest.mark.skipif(not CORPORA, reason="MEDNER_CORPORA names no folder of corpora")
 
+DEMO = Path(__file__).resolve().parent.parent / "demo"
 THREE_PARTS = {"train": "*train*", "validation": "*develop*", "test": "*test*"}
 CDR_PARTS = {
     "train": "CDR_Training*PubTator*",
@@ -29,12 +30,14 @@ RELEASES = {
     "maccrobat": CorpusSource("maccrobat", "brat", "maccrobat2020", errata="maccrobat2020"),
     "ncbi": CorpusSource("ncbi", "pubtator", "ncbi_disease", THREE_PARTS, "ncbi_disease"),
     "bc5cdr": CorpusSource("bc5cdr", "pubtator", "bc5cdr", CDR_PARTS),
+    "demo": CorpusSource("demo", "brat", str(DEMO / "case_reports")),
+    "demo abstracts": CorpusSource("demo_abstracts", "pubtator", str(DEMO / "abstracts")),
 }
 
 
 def release(name: str) -> CorpusSource:
     source = RELEASES[name]
-    return replace(source, path=str(Path(CORPORA) / source.path))
+    return replace(source, path=str(Path(CORPORA or "") / source.path))
 
 
 @cache

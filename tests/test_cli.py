@@ -95,6 +95,27 @@ ERRORS = {
     "fold without folds": ("train.py", "data.split.fold=1", r"fold=1 without folds"),
     "nothing left to train on": ("train.py", "data.split.test=24", r"test=24.*nothing is left"),
     "no corpus": ("train.py", "data.path={out}/none", r"out/none: corpus maccrobat is not there"),
+    "an official split that fits nothing": (
+        "train.py", "data=brat data.path={corpora}/maccrobat2020 +data.parts.train=*tarin*",
+        r"no file is of a part of the corpus's own split \(train: \*tarin\*\); correct data\.parts",
+    ),
+    "only a test part": (
+        "train.py", "data=ncbi data.path={corpora}/ncbi_disease/NCBItestset_corpus.txt",
+        r"no document is left to train on; give the whole corpus",
+    ),
+    "a part of a corpus without parts": (
+        "train.py", "eval_dataset=maccrobat eval_dataset.part=test hub_mirror={hub}",
+        r"eval_dataset\.part=test: maccrobat has no parts",
+    ),
+    "an option of a group not chosen": (
+        "train.py", "eval_dataset.path=x.zip", r"a group that is null; .* eval_dataset=NAME",
+    ),
+    "an empty path": ("train.py", "data=brat data.path=", r"data\.path= is empty; give a path"),
+    "an unknown part": ("train.py", "data=demo +data.parts.dev=*", r"data\.parts\.dev: the parts"),
+    "a path to be quoted": (
+        "train.py", "data=brat data.path=~/notes", r"quote the value too: \"data.path='~/notes'\"",
+    ),
+    "an option without a value": ("train.py", "dry_run", r"dry_run: .* NAME=VALUE"),
     "corpus of another format": (
         "train.py", "data=ncbi data.path={corpora}/maccrobat2020", r"maccrobat2020.*no file match",
     ),
@@ -441,6 +462,9 @@ def evaluations(
     run = minilm[0]
     folder = tmp_path_factory.mktemp("elsewhere")
     same = shutil.copytree(corpora / "maccrobat2020", folder / "same")
+    broken = shutil.copytree(corpora / "maccrobat2020", folder / "broken")
+    annotations = broken / "15939911.ann"
+    annotations.write_text(annotations.read_text().replace(" ", " 1", 1))  # an offset
     single = shutil.copy(corpora / "ncbi_disease" / "NCBItestset_corpus.txt", folder / "some.txt")
     with zipfile.ZipFile(folder / "CDR.zip", "w") as archive:
         for file in (corpora / "bc5cdr").iterdir():
@@ -470,6 +494,11 @@ def evaluations(
         ),
         "other types": ("eval_dataset=ncbi", f"run={random}"),
         "no checkpoint": ("eval_dataset=ncbi", f"ckpt_path={folder}/text.ckpt"),
+        "home": ("eval_dataset=maccrobat", f"run={run}"),
+        "skip": (
+            "eval_dataset=brat", f"eval_dataset.path={broken}", "eval_dataset.on_error=skip",
+            f"run={run}",
+        ),
     }  # fmt: skip
     started = {name: start("evaluate.py", *command) for name, command in commands.items()}
     yield started
@@ -592,9 +621,36 @@ def test_bc5cdr_with_severities_joined(evaluations: dict, minilm: tuple[Path, En
     assert "label map: disease_joined" in ended.stdout
 
 
+def test_documents_of_the_training_part_are_pointed_out(
+    evaluations: dict, minilm: tuple[Path, Ended]
+) -> None:
+    ended = evaluations["home"].result().well()
+    trained = len(read_json(minilm[0] / "split.json")["parts"]["train"])
+    assert re.search(
+        rf"^  {trained} documents of 24 have ids that the model was trained on", ended.stdout, re.M
+    )
+    metrics = read_json(minilm[0] / "evaluations" / "maccrobat_identity" / "metrics.json")
+    assert metrics["scores"]["documents"] == 24
+
+
+def test_what_the_evaluation_skips_is_said_and_kept(
+    evaluations: dict, minilm: tuple[Path, Ended]
+) -> None:
+    ended = evaluations["skip"].result().well()
+    assert "data: brat, 23 documents" in ended.stdout
+    problem = re.search(
+        r"skipped \(on_error=skip\): 1 document, .*\n    (.*15939911\.ann:1: .*)", ended.stdout
+    )
+    metrics = read_json(minilm[0] / "evaluations" / "brat_identity" / "metrics.json")
+    assert metrics["skipped"] == [problem[1]]
+    assert Path(metrics["path"]).name == "broken"
+
+
 def test_a_label_map_for_other_types_is_an_error(evaluations: dict) -> None:
     line = evaluations["other types"].result().error()
-    assert re.search("label map disease_joined: not types of the model: .*Disease_disorder", line)
+    assert re.search(
+        "label map disease_joined: not types of the model: .* model has 'Disease'", line
+    )
 
 
 def test_a_model_with_the_types_of_the_corpus_needs_no_label_map(

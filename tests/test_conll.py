@@ -57,14 +57,14 @@ def test_without_docstart_a_sentence_is_a_document_and_it_is_said(tmp_path):
         "daily",
         "# Fine",
     ]
-    assert corpus.passed_over == {SENTENCES: 3}
+    assert corpus.notes == (f"3 of 5 documents: {SENTENCES}",)
     assert corpus.documents[1].entities[0].type == "Drug"
 
 
 def test_a_document_may_stand_before_the_first_docstart(tmp_path):
     corpus = read("conll", write(tmp_path, {"a.txt": "He B-A\n-DOCSTART- O\nhas O"}))
     assert [document.text for document in corpus.documents] == ["He", "has"]
-    assert corpus.passed_over == {}
+    assert corpus.notes == ()
 
 
 ERRORS = {

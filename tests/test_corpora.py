@@ -21,6 +21,7 @@ from handmade import (
     parquet,
     read,
     real,
+    release,
     write,
 )
 
@@ -49,6 +50,8 @@ CASES = {
     "maccrobat": Case(RELEASES["maccrobat"]),
     "ncbi": Case(RELEASES["ncbi"], single="NCBItrainset_corpus.txt"),
     "bc5cdr": Case(RELEASES["bc5cdr"], single="CDR_TestSet.PubTator.txt"),
+    "demo": Case(RELEASES["demo"]),
+    "demo abstracts": Case(RELEASES["demo abstracts"], single="demo.pubtator.txt"),
 }
 
 
@@ -100,9 +103,9 @@ def test_every_format_has_a_case():
 def test_contract(name, form, tmp_path):
     case = CASES[name]
     if case.files is None:
-        if not CORPORA:
+        if not CORPORA and "demo" not in name:
             pytest.skip("MEDNER_CORPORA names no folder of corpora")
-        folder = Path(CORPORA) / case.source.path
+        folder = Path(release(name).path)
     else:
         folder = write(tmp_path / "corpus", case.files)
     if "file" in form:

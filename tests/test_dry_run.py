@@ -85,5 +85,5 @@ def test_what_is_skipped_is_said(run: Run, corpora: Path, tmp_path: Path) -> Non
     assert re.search(r"15939911\.ann:1: .*; correct the offsets", raised)
     skipped = run("train.py", *args, "data.on_error=skip", "dry_run=true", torch=False).stdout
     assert re.search(r"^brat: 23 documents", skipped, re.M)
-    assert "skipped (data.on_error=skip): 1 document, for what is wrong with them:" in skipped
+    assert "skipped (on_error=skip): 1 document, for what is wrong with them:" in skipped
     assert raised.removeprefix("error: ") in skipped

@@ -79,8 +79,9 @@ def test_shipped_maps_name_the_types_of_maccrobat(name, maccrobat):
     assert len(label_map.named) == 41
 
 
-def test_there_is_no_other_shipped_map():
-    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(NAMES)
+def test_the_other_shipped_map_is_for_bc5cdrs_own_types():
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == {*NAMES, "disease_and_chemical"}
+    shipped("disease_and_chemical").check(["Chemical", "Disease"])
 
 
 def test_shipped_maps_differ_as_they_say():

@@ -396,6 +396,18 @@ def test_content_that_differs(offer: Offer, tmp_path: Path, fact: str, wrong: in
     assert len(offer.server.asked) == 0
 
 
+def test_progress_on_a_terminal_alone(
+    offer: Offer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_terminal in (True, False):
+        stderr = io.StringIO()
+        stderr.isatty = lambda is_terminal=is_terminal: is_terminal
+        monkeypatch.setattr(sys, "stderr", stderr)
+        locate_corpus(NCBI, offer.release(), tmp_path / str(is_terminal))
+        name = next(iter(offer.archives))
+        assert (f"{name}:" in stderr.getvalue()) == is_terminal
+
+
 def test_content_that_cannot_be_read(offer: Offer, tmp_path: Path) -> None:
     first = next(iter(offer.archives))
     offer.server.serve(first, Served(zipped({"NCBItrainset_corpus.txt": b"1|t|no abstract\n"})))

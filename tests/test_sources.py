@@ -1,5 +1,6 @@
 """One definition of a corpus serves training and evaluation, and is true of the real one."""
 
+import json
 import os
 from dataclasses import fields
 from pathlib import Path
@@ -42,6 +43,21 @@ def test_a_folder_below_corpora_dir_is_taken(corpora: Path, name: str) -> None:
     assert corpus == open_corpus(
         composed("train", f"data={name}", f"data.path={options.path}").data, ""
     )
+
+
+def test_the_hubs_400_are_read_as_they_are(tmp_path: Path) -> None:
+    """Rows of tokens, some of them newlines, and of tags; no ids and no text."""
+    rows = [
+        {"tokens": ["A", "man", ".", "\n", "Fever"], "tags": ["O", "B-Sex", "O", "O", "B-Sign"]},
+        {"tokens": ["High", "fever"], "tags": ["B-Sign", "I-Sign"]},
+    ]
+    folder = tmp_path / "maccrobat2018_2020"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpus = open_corpus(composed("train", "data=maccrobat_2018_2020").data, tmp_path)
+    assert [document.text for document in corpus.documents] == ["A man .\nFever", "High fever"]
+    found = [(d.mention(e), e.type) for d in corpus.documents for e in d.entities]
+    assert found == [("man", "Sex"), ("Fever", "Sign"), ("High fever", "Sign")]
 
 
 def test_the_demo_needs_no_folder(tmp_path: Path) -> None:

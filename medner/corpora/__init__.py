@@ -1,7 +1,8 @@
 """Corpora: from files in a release's format to checked documents."""
 
+import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from medner.corpora.checks import check
 from medner.corpora.errata import ERRATA
 from medner.corpora.files import find_files, matches
 from medner.corpora.raw import Problems, RawDocument
-from medner.documents import Document, collapse_types
+from medner.documents import Document, collapse_types, entity_types
 from medner.errors import ConfigError, DataError
 
 # a reader: the files and where problems go -> list of RawDocument; and the files it takes
@@ -50,18 +51,21 @@ class CorpusSource:
 class Corpus:
     """Documents in order of file names, then as they stand in a file.
 
-    ``parts`` maps each part of the official split that is there to its document ids, in order.
-    ``errata`` says what was mended on the way; ``passed_over`` counts what was not read: lines
-    that are no mentions, by kind, and other files. ``skipped`` holds the error of each document
-    that was left out.
+    ``path`` is where they were read; corpora that differ in it alone are equal. ``parts`` maps each
+    part of the official split that is there to its document ids, in order. ``errata`` says what was
+    mended on the way; ``passed_over`` counts what was not read: lines that are no mentions, by
+    kind, and other files. ``skipped`` holds the error of each document that was left out;
+    ``notes`` say what else one should know of the reading.
     """
 
     name: str
+    path: str = field(compare=False)
     documents: tuple[Document, ...]
     parts: dict[str, tuple[str, ...]]
     errata: tuple[str, ...]
     passed_over: dict[str, int]
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_corpus(source: CorpusSource) -> Corpus:
@@ -101,12 +105,27 @@ def read_corpus(source: CorpusSource) -> Corpus:
         passed_over.update(raw.passed_over)
     return Corpus(
         name=source.name,
+        path=path,
         documents=tuple(collapse_types(documents, source.types)),
         parts=_parts(source, checked.documents.values()),
         errata=tuple(str(erratum) for erratum in checked.errata),
         passed_over={kind: count for kind, count in sorted(passed_over.items()) if count},
         skipped=tuple(problems.messages),
+        notes=tuple(_notes(source, checked.documents.values())),
     )
+
+
+def _notes(
+    source: CorpusSource, documents: Iterable[tuple[RawDocument, Document]]
+) -> Iterator[str]:
+    documents = list(documents)
+    for note, number in Counter(raw.note for raw, _ in documents if raw.note).items():
+        yield f"{number} of {len(documents)} documents: {note}"
+    types = entity_types(document for _, document in documents)
+    for missing in [type_ for type_ in source.types if type_ not in types]:
+        close = difflib.get_close_matches(missing, types, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        yield f"types: {missing} does not occur in the corpus{hint}"
 
 
 def _path(source: CorpusSource) -> str:

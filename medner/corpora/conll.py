@@ -16,7 +16,10 @@ from medner.errors import DataError
 
 PATTERNS = ("*.conll", "*.tsv", "*.txt", "*.bio", "*.iob", "*.iob2")
 DOCUMENT_START = "-DOCSTART-"
-SENTENCES = f"sentences as documents (no {DOCUMENT_START})"
+SENTENCES = (
+    "a sentence is a document of its own where a file has no -DOCSTART- line, and the sentences of "
+    "one report may come to different parts"
+)
 
 Line = tuple[int, str]  # its number, and what it holds
 
@@ -24,8 +27,8 @@ Line = tuple[int, str]  # its number, and what it holds
 def read_conll(files: Sequence[SourceFile], problems: Problems) -> list[RawDocument]:
     """The documents, in the order of the files, called by the file's name and a number from 1.
 
-    In a file without ``-DOCSTART-`` each sentence is a document, and ``passed_over`` counts them:
-    a split may then part what belongs together. Raises DataError for a line without a tag, and for
+    In a file without ``-DOCSTART-`` each sentence is a document, which is noted: a split may then
+    part what belongs together. Raises DataError for a line without a tag, and for
     an unknown tag.
     """
     documents: list[RawDocument] = []
@@ -38,10 +41,8 @@ def read_conll(files: Sequence[SourceFile], problems: Problems) -> list[RawDocum
             found = [(sentence[0][0], [sentence]) for sentence in _sentences(lines)]
         for number, (start, sentences) in enumerate(found, start=1):
             with problems.document():
-                document = _document(file, number, start, sentences)
-                if not marked:
-                    document.passed_over[SENTENCES] = 1
-                documents.append(document)
+                note = None if marked else SENTENCES
+                documents.append(_document(file, number, start, sentences, note))
     return documents
 
 
@@ -70,7 +71,7 @@ def _sentences(lines: list[Line]) -> Iterator[list[Line]]:
 
 
 def _document(
-    file: SourceFile, number: int, start: int, sentences: list[list[Line]]
+    file: SourceFile, number: int, start: int, sentences: list[list[Line]], note: str | None
 ) -> RawDocument:
     tokens: list[str] = []
     tags: list[tuple[str, str]] = []
@@ -93,6 +94,7 @@ def _document(
             Annotation(start, entity, tagged.text[entity.start : entity.end])
             for entity in tagged.entities
         ),
+        note=note,
     )
 
 

@@ -13,13 +13,13 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from medner.errors import DataError
 
 LARGEST_RATIO = 100  # of a zip's contents to the zip; text packs about four to one
+HARMLESS_SIZE = 64 * 2**20  # bytes; below this no zip is refused for its ratio
 # RuntimeError: a password, or a compression method that this Python lacks; UnicodeDecodeError: of
 # the name of a zip's member
 UNREADABLE = (
     OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
     UnicodeDecodeError,
 )  # fmt: skip
-HARMLESS_SIZE = 64 * 2**20  # bytes; below this no zip is refused for its ratio
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from medner.errors import DataError
 PATTERNS = ("*.txt", "*.pubtator")
 
 _SECTION = re.compile(r"([^|\t]+)\|([ta])\|(.*)")
+_STARTS = re.compile(r"[^|\t]*\|[^|\t]*\|")
 _RELATION = re.compile(r"[^\t]+\t[A-Za-z_]+\t[^\t]+\t[^\t]+(\t[^\t]*)?")
 _MENTION = re.compile(r"[^\t]+\t(\d+)\t(\d+)\t([^\t]+)\t([^\t]+)(\t[^\t]*){0,2}")
 
@@ -42,8 +43,9 @@ def read_pubtator(files: Sequence[SourceFile], problems: Problems) -> list[RawDo
 def _blocks(lines: list[str]) -> Iterator[list[tuple[int, str]]]:
     """The runs of lines between blank ones, each line with its number.
 
-    A mention after a blank line stays with the document before it, which is in error: left alone
-    it would be a document without some of its mentions.
+    A line after a blank one that is no title, not even a misspelt one, stays with the document
+    before it, which is in error: left alone it would be a document without some of its text or
+    mentions.
     """
     block: list[tuple[int, str]] = []
     after_blank = True
@@ -51,8 +53,7 @@ def _blocks(lines: list[str]) -> Iterator[list[tuple[int, str]]]:
         if not line.strip():
             after_blank = True
             continue
-        starts = "\t" not in line or _SECTION.fullmatch(line)
-        if after_blank and starts and block:
+        if after_blank and block and _STARTS.match(line):
             yield block
             block = []
         block.append((number, line))

@@ -25,7 +25,8 @@ class RawDocument:
 
     ``names`` are the base names of its files; ``place`` and ``line`` say where its annotations
     start. ``texts`` are the readings that the offsets may count in: one, or two where the text's
-    lines end in CRLF. ``passed_over`` counts what was not read, by kind.
+    lines end in CRLF. ``passed_over`` counts what was not read, by kind. ``note`` is what the user
+    should know of how it was read.
     """
 
     id: str
@@ -36,6 +37,7 @@ class RawDocument:
     annotations: tuple[Annotation, ...]
     group: str | None = None
     passed_over: Counter[str] = field(default_factory=Counter)
+    note: str | None = None
 
     @property
     def where(self) -> str:

@@ -65,7 +65,7 @@ def _rows(file: SourceFile) -> Iterator[tuple[str, int | None, int, Callable[[],
     else:
         for number, line in enumerate(file.lines(), start=1):
             if line.strip():
-                yield file.place, number, number, partial(json.loads, line)
+                yield file.place, number, number, partial(_parsed, line)
         return
     for number, row in enumerate(rows, start=1):
         yield f"{file.place} row {number}", None, number, partial(_same, row)
@@ -75,9 +75,23 @@ def _same(row: Any) -> Any:
     return row
 
 
+def _parsed(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON lets a field occur twice, and Python would take the last in silence."""
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ValueError(f"field {short(name)} occurs twice in an object; keep one")
+        values[name] = value
+    return values
+
+
 def _json_array(file: SourceFile) -> list[Any]:
     try:
-        return json.loads("\n".join(file.lines()))
+        return _parsed("\n".join(file.lines()))
     except json.JSONDecodeError as error:
         raise DataError(
             file.place, error.lineno, f"is no JSON ({error.msg})", "mend the array, or write JSONL"

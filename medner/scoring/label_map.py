@@ -73,9 +73,12 @@ class LabelMap:
         unknown = [name for name in self.named if name not in label_set]
         forgotten = sorted(set(label_set) - set(self.named))
         problems = []
-        if unknown:
+        if len(unknown) == len(self.named):
+            has = _listed(sorted(label_set)[:5])
+            problems.append(f"not types of the model: all that it names; the model has {has}")
+        elif unknown:
             problems.append(f"not types of the model: {_listed(unknown, label_set)}")
-        if forgotten:
+        if forgotten and len(unknown) < len(self.named):
             problems.append(f"neither mapped nor left out: {_listed(forgotten)}")
         if problems:
             remedy = (
