@@ -112,7 +112,7 @@ def test_the_quickstart(place: Path, corpora: Path, mirror: Path) -> None:
     assert len(following) == 4
     said = run_all([words_of(line, mirror) for line in lines + following], place, corpora)
     assert re.search(r"^test, best epoch \(strict\)$", said, re.M)
-    assert re.search(r"^demo_abstracts, label map: disease_disorder \(strict\)$", said, re.M)
+    assert re.search(r"^demo_abstracts, label map: disease_and_sign \(strict\)$", said, re.M)
 
 
 def test_the_page_on_ones_own_corpus(place: Path, corpora: Path, mirror: Path) -> None:
