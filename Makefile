@@ -53,7 +53,7 @@ README.md says how to read the numbers, docs/own_corpus.md how to use notes of y
 endef
 export NEXT
 
-quickstart: install  ## train and evaluate on the demo corpus: five minutes, no account, no hub
+quickstart: install  ## train and evaluate on the demo corpus: three minutes, no account, no hub
 	.venv/bin/python train.py experiment=quickstart model=offline/minilm data=demo \
 		data.split.validation=8 data.split.test=10 logger=csv
 	.venv/bin/python evaluate.py eval_dataset=demo
