@@ -23,15 +23,16 @@ from medner.data_report import (
 from medner.documents import Document
 from medner.duplicates import find_groups
 from medner.errors import UserError
-from medner.files import write_json
-from medner.gold import read_gold
+from medner.files import read_json, write_json
+from medner.gold import Gold, read_gold
 from medner.id_files import check_known, read_groups, read_ids
 from medner.labels import Labels
 from medner.launch import jobs_table, launch
 from medner.predictions import write_predictions
 from medner.pretrained import locate
-from medner.runs import DATA_REPORT, METRICS, SPLIT, claim, discard, save_config
-from medner.scoring.matching import score, table
+from medner.resume import own_options, own_parts
+from medner.runs import BEST, DATA_REPORT, LAST, METRICS, SPLIT, claim, discard, save_config
+from medner.scoring.matching import Scores, score, table
 from medner.sources import open_corpus
 from medner.split import Split, make_split
 
@@ -44,67 +45,119 @@ def main(config: DictConfig, run: Path) -> None:
 
 
 def train(config: DictConfig, run: Path) -> None:
-    """One run, from corpus to scores, in the folder ``run``."""
+    """One run in the folder ``run``, begun now or gone on with: from corpus to scores."""
     started = time.monotonic()
-    claim(run)
+    claim(run, again=config.run is not None)
+    (run / METRICS).unlink(missing_ok=True)  # it says that the run has ended
     # what is wrong with the data or the model's name is said before torch is imported
-    parts, split, report = read_and_split(config)
+    parts, report = read_again(config, run) if config.run or config.repeat else begin(config, run)
+    pretrained = None if config.run else find_model(config, config.model.weights == "pretrained")
     labels = Labels.of(chain.from_iterable(parts.values()))
     gold = read_gold(config.eval_dataset, config.corpora_dir, None) if config.eval_dataset else None
     if gold:
         gold.check(labels.types)
-    write_json(run / SPLIT, split.to_dict())
-    pretrained = find_model(config, weights=config.model.weights == "pretrained")
 
-    from medner.evaluation import evaluate
-    from medner.module import NerModule
+    from medner.repetition import compare
     from medner.tracking import finish, make_logger
-    from medner.training import fit, predict
+    from medner.training import fit
 
-    module, data = build(config, labels, parts, pretrained)
+    if config.run:
+        module, data = take_up(config, parts, run)
+    else:
+        module, data = build(config, labels, parts, pretrained)
+        report["encoding"] = describe(config, parts, data)
+        write_json(run / DATA_REPORT, report)
+        log.info("%s", encoding_line(report))
     save_config(run, config)
-    report["encoding"] = describe(config, parts, data)
-    write_json(run / DATA_REPORT, report)
-    log.info("%s", encoding_line(report))
-
-    options = config.trainer
     logger = make_logger(config, run)
     ended_well = False
     try:
-        trainer, checkpoint = fit(config, module, data, run, logger)
-        best = NerModule.load(checkpoint.best_model_path)
-        scores = {}
-        for part in [part for part in ("validation", "test") if part in parts]:
-            predictions = predict(trainer, best, data, part)
-            write_predictions(run / "predictions" / f"{part}.jsonl", predictions, parts[part])
-            scores[part] = score(parts[part], predictions)
-            log.info("\n%s, best epoch (strict)\n%s", part, table(scores[part]))
-        if gold:
-            scores[gold.name] = evaluate(
-                Path(checkpoint.best_model_path),
-                gold,
-                run,
-                precision=options.precision,
-                device_batch=options.device_batch,
-                accelerator=options.accelerator,
-            )
-        write_json(
-            run / METRICS,
-            {
-                "seconds": round(time.monotonic() - started, 1),
-                "epochs": trainer.current_epoch,
-                "best_validation_f1": float(checkpoint.best_model_score),
-                "parameters": sum(p.numel() for p in best.parameters()),
-                "weights": config.model.weights,
-                "scores": {name: scores[name].to_dict() for name in scores},
-            },
-        )
+        history, seconds = fit(config, module, data, run, logger)
+        scores = score_best(config, run, data, gold)
+        seconds += time.monotonic() - started
+        write_json(run / METRICS, metrics(config, module, history, seconds, scores))
         ended_well = True
     finally:
         finish(logger, ended_well)
     if config.model.weights == "random":
         log.info("the weights were random to begin with: no score of %s", config.model.name)
     log.info("run: %s", run)
+    if config.repeat:
+        log.info("%s", compare(Path(config.repeat), run))
+
+
+def begin(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
+    """The documents of a new run by part, and its data report; the split is saved."""
+    parts, split, report = read_and_split(config)
+    write_json(run / SPLIT, split.to_dict())
+    return parts, report
+
+
+def read_again(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
+    """The documents of an earlier run by part, and its data report, to go on with or to repeat."""
+    earlier = Path(config.repeat) if config.repeat else run
+    _, parts = own_parts(earlier, config.data, config.corpora_dir)
+    if config.repeat:
+        write_json(run / SPLIT, read_json(earlier / SPLIT))
+    return parts, read_json(earlier / DATA_REPORT)
+
+
+def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
+    """The module as it was saved last, and the documents for it."""
+    import pytorch_lightning as pl
+
+    from medner.module import NerModule
+
+    resolve(config, config.hardware, given_by=f"run {run}")
+    pl.seed_everything(config.seed, verbose=False)
+    module = NerModule.load(run / LAST)
+    return module, documents_for(module, config, parts)
+
+
+def score_best(config: DictConfig, run: Path, data: Any, gold: Gold | None) -> dict[str, Scores]:
+    """Predictions of the best epoch, and their scores: validation, test, and what else to score."""
+    from medner.evaluation import evaluate
+    from medner.module import NerModule
+    from medner.training import predict
+
+    options = config.trainer
+    best = NerModule.load(run / BEST)
+    scores = {}
+    for part in [part for part in ("validation", "test") if part in data.tokenised]:
+        documents = data.documents(part)
+        predictions = predict(best, data, part, options.precision, options.accelerator)
+        write_predictions(run / "predictions" / f"{part}.jsonl", predictions, documents)
+        scores[part] = score(documents, predictions)
+        log.info("\n%s, best epoch (strict)\n%s", part, table(scores[part]))
+    if gold:
+        scores[gold.name] = evaluate(
+            run / BEST,
+            gold,
+            run,
+            precision=options.precision,
+            device_batch=data.device_batch,
+            accelerator=options.accelerator,
+        )
+    return scores
+
+
+def metrics(
+    config: DictConfig,
+    module: Any,
+    history: Sequence[Mapping[str, Any]],
+    seconds: float,
+    scores: Mapping[str, Scores],
+) -> dict[str, Any]:
+    best = max(history, key=lambda row: row["f1"])
+    return {
+        "seconds": round(seconds, 1),
+        "epochs": len(history),
+        "best_epoch": best["epoch"],
+        "best_validation_f1": best["f1"],
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "weights": config.model.weights,
+        "scores": {name: part.to_dict() for name, part in scores.items()},
+    }
 
 
 def dry_run(config: DictConfig, run: Path) -> None:
@@ -181,7 +234,9 @@ def build(
     from medner.hardware import propose
     from medner.module import NerModule
 
-    for line in resolve(config, propose(config.hardware, config.trainer.accelerator)):
+    given_by = f"run {config.repeat}" if config.repeat else "command line"
+    proposed = propose(config.hardware, config.trainer.accelerator)
+    for line in resolve(config, proposed, given_by):
         log.info("%s", line)
     pl.seed_everything(config.seed, verbose=False)
     random = random or config.model.weights == "random"
@@ -197,14 +252,18 @@ def build(
         seed=config.seed,
         pretrained=None if random else folder,
     )
-    data = module.datamodule(
+    return module, documents_for(module, config, parts)
+
+
+def documents_for(module: Any, config: DictConfig, parts: Parts) -> Any:
+    """The documents as windows and batches of this model."""
+    return module.datamodule(
         parts,
         flatten_rule=config.data.flatten,
         effective_batch=config.trainer.effective_batch,
         device_batch=config.trainer.device_batch,
         seed=config.seed,
     )
-    return module, data
 
 
 def describe(config: DictConfig, parts: Parts, data: Any) -> dict[str, Any]:
@@ -219,4 +278,4 @@ def describe(config: DictConfig, parts: Parts, data: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(launch(main, "train", jobs_table))
+    sys.exit(launch(main, "train", jobs_table, own_options))

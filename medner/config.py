@@ -36,10 +36,11 @@ _CHOICES = {
     "trainer.accelerator": ["auto", "cpu", "gpu"],
 }
 _POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
-_NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip")
+_NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip", "save_minutes")
 _PATHS = (
     "path",
     "run",
+    "repeat",
     "ckpt_path",
     "output_dir",
     "corpora_dir",
@@ -148,7 +149,9 @@ def uses_official_split(config: DictConfig) -> bool:
     return bool(config.data.parts) and not (split.test or split.folds or split.test_ids)
 
 
-def resolve(config: DictConfig, proposed: HardwareConfig) -> list[str]:
+def resolve(
+    config: DictConfig, proposed: HardwareConfig, given_by: str = "command line"
+) -> list[str]:
     """Settle every training option in place, under ``trainer``; the one place where this is done.
 
     Command line, then experiment, then hardware, then model, then default.
@@ -156,6 +159,7 @@ def resolve(config: DictConfig, proposed: HardwareConfig) -> list[str]:
     Args:
         config: a checked :class:`TrainConfig`.
         proposed: ``config.hardware``, or what it stands for on this machine.
+        given_by: who has set the options that are set.
 
     Returns:
         A line for each option: its value and who decided.
@@ -164,7 +168,7 @@ def resolve(config: DictConfig, proposed: HardwareConfig) -> list[str]:
         ConfigError: if a batch asked for on the command line does not divide the effective batch.
     """
     proposers = {
-        "command line": config.trainer,
+        given_by: config.trainer,
         "experiment": config.experiment or {},
         f"hardware {proposed.name}": OmegaConf.structured(proposed),
         f"model {config.model.label}": config.model,
@@ -192,9 +196,13 @@ def _fit_device_batch(trainer: DictConfig, who: str) -> str:
             f"trainer.device_batch={device}: takes a divisor of "
             f"trainer.effective_batch={effective}, for which it accumulates"
         )
-    while effective % trainer.device_batch:
-        trainer.device_batch -= 1
+    trainer.device_batch = divisor(effective, device)
     return who if trainer.device_batch == device else f"{who}: {device}, made a divisor"
+
+
+def divisor(number: int, at_most: int) -> int:
+    """The largest divisor of ``number`` that is at most ``at_most``."""
+    return next(size for size in range(at_most, 0, -1) if number % size == 0)
 
 
 def explain(error: Exception) -> str:

@@ -208,10 +208,22 @@ class NerDataModule(pl.LightningDataModule):
                 self.tags[tokens] = labels.encode(entities, tokens.starts, tokens.ends)
                 self.windows[part] += cut(tokens, length - special, context)
 
+    def documents(self, part: str) -> list[Document]:
+        return [tokens.document for tokens in self.tokenised[part]]
+
     def reachable(self) -> list[Prediction]:
         """The best that tokens and flat tags allow for: the gold, encoded and decoded."""
         tokenised = [tokens for part in self.tokenised.values() for tokens in part]
         return [reachable(tokens, self.labels, self.flatten_rule) for tokens in tokenised]
+
+    @property
+    def micro_batches(self) -> int:
+        """How many a whole effective batch is divided into."""
+        return -(-self.effective_batch // self.device_batch)
+
+    def state_dict(self) -> dict[str, int]:
+        """What a checkpoint's progress is counted in."""
+        return {"micro_batches": self.micro_batches}
 
     @property
     def steps_an_epoch(self) -> int:
@@ -227,7 +239,8 @@ class NerDataModule(pl.LightningDataModule):
             effective_batch=self.effective_batch,
             device_batch=self.device_batch,
             seed=self.seed,
-            epoch=self.trainer.current_epoch,
+            # not current_epoch: behind the end of an epoch it is counted up only later
+            epoch=loop.epoch_progress.current.processed,
             skip=loop.epoch_loop.batch_progress.current.ready if loop.restarting else 0,
         )
         return self._loader(windows, sampler)

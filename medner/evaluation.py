@@ -11,7 +11,7 @@ from medner.predictions import write_predictions
 from medner.runs import METRICS
 from medner.scoring.label_map import map_predictions
 from medner.scoring.matching import Scores, score, table
-from medner.training import make_trainer, predict
+from medner.training import predict
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,7 @@ def evaluate(
     data = module.datamodule(
         {gold.name: gold.documents}, flatten_rule="longest_first", device_batch=device_batch
     )
-    trainer = make_trainer(precision, accelerator, logger=False)
-    predictions = predict(trainer, module, data, gold.name)
+    predictions = predict(module, data, gold.name, precision, accelerator)
     mapped = map_predictions(gold.label_map, gold.documents, predictions, gold.types)
     scores = score(gold.documents, mapped.predictions)
 

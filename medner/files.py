@@ -5,23 +5,37 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
+
+_ASIDE = ".aside"
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[TextIO]:
-    """A text file that takes its name when the block ends well; otherwise ``path`` is untouched."""
+def written_whole(path: str | Path, binary: bool = False) -> Iterator[IO]:
+    """A file that takes its name when the block ends well; otherwise ``path`` is untouched."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # same folder: renaming is atomic
+    # same folder: renaming is atomic
+    aside = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
+    text = {} if binary else {"encoding": "utf-8", "newline": "\n"}
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        with aside.open("wb" if binary else "w", **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        aside.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed process was writing below ``folder``; no other may be at work there."""
+    for path in folder.rglob(f".*{_ASIDE}"):
+        path.unlink()
+
+
+def read_json(path: str | Path) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def write_json(path: str | Path, values: Any) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medner.corpora import Corpus
-from medner.data_report import describe_corpus, fingerprint, reading_lines
+from medner.data_report import describe_corpus, reading_lines
 from medner.documents import Document
 from medner.errors import ConfigError, UserError
 from medner.id_files import count, some
-from medner.runs import DATA_REPORT, SPLIT, load_config
+from medner.resume import own_parts
+from medner.runs import SPLIT, load_config
 from medner.scoring.label_map import LabelMap
 from medner.sources import open_corpus
 
@@ -122,13 +123,10 @@ def _own_part(
     source = load_config(run).data
     if dataset.path is not None:
         source.path = dataset.path
-    corpus = open_corpus(source, corpora_dir)
-    if fingerprint(corpus.documents) != json.loads((run / DATA_REPORT).read_text())["fingerprint"]:
-        raise UserError(f"{source.path}: not the documents that {run} was trained on")
-    parts = json.loads((run / SPLIT).read_text())["parts"]
-    if not parts.get(dataset.part):
+    corpus, parts = own_parts(run, source, corpora_dir)
+    if dataset.part not in parts:
         raise UserError(f"{run} has no {dataset.part} part; its split is {run / SPLIT}")
-    return dataset.part, corpus, _among(corpus.documents, parts[dataset.part])
+    return dataset.part, corpus, tuple(parts[dataset.part])
 
 
 def _among(documents: tuple[Document, ...], ids: list[str]) -> tuple[Document, ...]:

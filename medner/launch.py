@@ -1,5 +1,6 @@
 """How the verbs start: Hydra composes and launches, errors become lines, the exit code tells."""
 
+import errno
 import json
 import logging
 import os
@@ -17,11 +18,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from medner import config as options
 from medner.errors import ConfigError, UserError
-from medner.runs import METRICS, discard
+from medner.interruption import Interrupted, listen
+from medner.runs import LAST, METRICS, discard, release
 from medner.schema import PROJECT, register
 from medner.tables import aligned
 
 log = logging.getLogger(__name__)
+
+REQUEUE = 75  # EX_TEMPFAIL of sysexits.h: going on with the run may end well
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ def launch(
     task: Callable[[DictConfig, Path], None],
     config_name: str,
     summary: Callable[[Sequence[Job]], str] | None = None,
+    own_options: Callable[[DictConfig, Sequence[str]], DictConfig] | None = None,
 ) -> int:
     """Run a verb as a Hydra application.
 
@@ -45,10 +51,13 @@ def launch(
             job; in a multirun it is called once a job.
         config_name: of the file in ``conf/``.
         summary: what is said of all jobs after a multirun.
+        own_options: puts the options of an earlier run in place of those composed, if this call
+            names one; takes the configuration and the command line's words.
 
     Returns:
-        The exit code: 0 if every job ended well, 2 for a wrong configuration, 1 for all else. A
-        :class:`UserError` becomes a line, any other error is logged with its traceback; in a
+        The exit code: 0 if every job ended well, 2 for a wrong configuration, 75 for a run that was
+        interrupted and can go on, 128 and the signal's number for one that cannot, 1 for all else.
+        A :class:`UserError` becomes a line, any other error is logged with its traceback; in a
         multirun the jobs after it go on.
     """
     register()
@@ -60,18 +69,24 @@ def launch(
         folder = Path(settings.runtime.output_dir)
         failure = None
         try:
+            if own_options:
+                config = own_options(config, settings.overrides.task)
             options.check(config)
             task(config, folder)
-        except Exception as error:
-            failure = str(error).strip().partition("\n")[0] or type(error).__name__
-            log.error("error: %s", failure, exc_info=not isinstance(error, UserError))
-            codes.append(2 if isinstance(error, ConfigError) else 1)
+        except (Exception, Interrupted) as error:
+            failure, code = _explain(error, folder)
+            codes.append(code)
             if settings.mode == RunMode.RUN:
                 discard(folder)
-        if settings.mode == RunMode.MULTIRUN:
-            jobs.append(Job(folder, tuple(settings.overrides.task), failure))
+            if isinstance(error, Interrupted):
+                raise  # Hydra goes on with the next job after an Exception only
+        finally:
+            release(folder)
+            if settings.mode == RunMode.MULTIRUN:
+                jobs.append(Job(folder, tuple(settings.overrides.task), failure))
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through, to be explained here
+    listen()
     try:
         hydra.main(version_base="1.3", config_path=str(PROJECT / "conf"), config_name=config_name)(
             job
@@ -79,12 +94,31 @@ def launch(
     except (*options.HYDRA_ERRORS, ValueError) as error:  # of Hydra: a job's own do not get here
         print(f"error: {options.explain(error)}", file=sys.stderr)
         return 2
+    except Interrupted as error:
+        if not codes:
+            print(f"interrupted by {error}", file=sys.stderr)
+            return 128 + error.signum
     if jobs and summary:
         log.info("\n%s", summary(jobs))
     if not jobs and {"-m", "--multirun"} & set(sys.argv) and not {"--cfg", "-c"} & set(sys.argv):
         print("error: the multirun has no job: a pattern in it fits no option", file=sys.stderr)
         return 2
     return max(codes, default=0)
+
+
+def _explain(error: BaseException, folder: Path) -> tuple[str, int]:
+    """Say in one line what ended a job, with a traceback if nobody could expect it; and the exit
+    code."""
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    go_on = f"; to go on: python train.py run={folder}" if (folder / LAST).is_file() else ""
+    if isinstance(error, Interrupted):
+        log.error("interrupted by %s%s", text, go_on)
+        return f"interrupted by {text}", REQUEUE if go_on else 128 + error.signum
+    if isinstance(error, OSError) and error.errno in _FULL:
+        log.error("error: %s: nothing half-written is left; make room%s", text, go_on)
+        return text, 1
+    log.error("error: %s", text, exc_info=not isinstance(error, UserError))
+    return text, 2 if isinstance(error, ConfigError) else 1
 
 
 class BelowError(logging.Filter):

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch.nn.functional import cross_entropy
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from medner.datamodule import Batch, NerDataModule
@@ -73,6 +73,11 @@ class NerModule(pl.LightningModule):
         self.token_accuracy = MulticlassAccuracy(
             len(self.labels.tags), average="micro", ignore_index=IGNORED
         )
+        self.validation_counts = Counts()
+        # of the epoch so far: a run that is interrupted in its middle goes on with it
+        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.train_loss.persistent(True)
+        self._last_loss: tuple[torch.Tensor, Batch] | None = None
         self._stitcher = Stitcher()
 
     @classmethod
@@ -108,6 +113,7 @@ class NerModule(pl.LightningModule):
         return output.logits.float()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self.check_loss()
         # the same numbers whether or not the run was interrupted before this batch
         torch.manual_seed(self.hparams.seed + 1_000_003 * self.trainer.fit_loop.total_batch_idx)
 
@@ -120,9 +126,28 @@ class NerModule(pl.LightningModule):
         loss = cross_entropy(
             logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum"
         )
-        own = batch.supervised
-        self.log("train/loss", loss / own, on_step=False, on_epoch=True, batch_size=own)
+        self._last_loss = loss.detach(), batch
+        self.train_loss.update(loss.detach() / batch.supervised, batch.supervised)
         return loss * (self.trainer.accumulate_grad_batches / batch.effective_supervised)
+
+    def check_loss(self) -> None:
+        """Look at the loss of the batch before: by now a device has it, and need not be waited for.
+
+        Raises:
+            UserError: if it is not a finite number, with the batch's documents.
+        """
+        if self._last_loss is None:
+            return
+        (loss, batch), self._last_loss = self._last_loss, None
+        if torch.isfinite(loss):
+            return
+        documents = dict.fromkeys(window.tokens.document.id for window in batch.windows)
+        raise UserError(
+            f"the loss is {loss.item()} after step {self.trainer.global_step}, in precision "
+            f"{self.trainer.precision}, with documents {', '.join(documents)}; try a lower "
+            "trainer.learning_rate, trainer.precision=32 (or bf16 where the device has it), and "
+            "look at these documents"
+        )
 
     def on_predict_start(self) -> None:
         self.predictions: list[Prediction] = []
@@ -144,13 +169,27 @@ class NerModule(pl.LightningModule):
         documents = {window.tokens.document.id: window.tokens.document for window in batch.windows}
         self.span_counts.update([documents[p.document] for p in predictions], predictions)
 
+    def on_validation_start(self) -> None:
+        self.check_loss()
+
     def on_validation_epoch_end(self) -> None:
         counts = Counts(*self.span_counts.compute().sum(dim=0).tolist())
         self.span_counts.reset()
+        self.validation_counts = counts
         figures = {"f1": counts.f1, "precision": counts.precision, "recall": counts.recall}
         for name, figure in figures.items():
             self.log(f"val/{name}", figure, prog_bar=name == "f1")
         self.log("val/token_accuracy", self.token_accuracy)
+
+    def epoch_figures(self) -> dict[str, float]:
+        """Training loss and validation scores (strict) of the epoch that ends; begins a new one."""
+        counts = self.validation_counts
+        loss = float(self.train_loss.compute())
+        self.train_loss.reset()
+        return {
+            "loss": loss, "f1": counts.f1, "precision": counts.precision, "recall": counts.recall,
+            "gold": counts.gold, "predicted": counts.predicted, "correct": counts.correct,
+        }  # fmt: skip
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW; matrices decay, biases and norms do not; linear warm-up, then linear to zero."""

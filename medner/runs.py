@@ -3,7 +3,8 @@
 config.yaml        every option, resolved
 split.json         document ids of each part
 data_report.json   what was read, and what was lost where
-checkpoints/       best.ckpt, last.ckpt
+history.json       figures of each epoch
+checkpoints/       best.ckpt, the model; last.ckpt, what going on needs
 predictions/       validation.jsonl, test.jsonl
 metrics.json       written last: its presence says that the run ended well
 train.log
@@ -11,38 +12,48 @@ evaluations/       one folder for each evaluation
 """
 
 import logging
-import os
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from medner.errors import UserError
-from medner.files import written_whole
+from medner.files import clear_unfinished, written_whole
 from medner.schema import TrainConfig
 
-CONFIG, SPLIT, DATA_REPORT, METRICS, LOG = (
-    "config.yaml", "split.json", "data_report.json", "metrics.json", "train.log",
+CONFIG, SPLIT, DATA_REPORT, HISTORY, METRICS, LOG = (
+    "config.yaml", "split.json", "data_report.json", "history.json", "metrics.json", "train.log",
 )  # fmt: skip
-BEST = Path("checkpoints", "best.ckpt")
-_CLAIM = ".claimed"
+BEST, LAST = Path("checkpoints", "best.ckpt"), Path("checkpoints", "last.ckpt")
+_LOCK = ".lock"
+_held: dict[Path, FileLock] = {}
 
 
-def claim(run: Path) -> None:
-    """Take a folder for one run, and open its log.
+def claim(run: Path, again: bool = False) -> None:
+    """Take a folder for one run, until ``release``, and open its log.
+
+    Args:
+        again: this is a run's own folder, to go on in.
 
     Raises:
-        UserError: if another run has it.
+        UserError: if another run has it, or another process is at work in it.
     """
     run.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run / _LOCK)
     try:
-        with (run / _CLAIM).open("x") as file:  # of two runs one fails
-            file.write(str(os.getpid()))
-    except FileExistsError:
+        lock.acquire(timeout=0)  # the system lets go of it if the process is killed
+    except Timeout:
+        raise UserError(f"{run} belongs to another run, which is at work there") from None
+    if not again and (run / LOG).exists():
+        lock.release()
         raise UserError(
-            f"{run} belongs to another run; give this one a folder of its own"
-        ) from None
+            f"{run} belongs to another run; give this one a folder of its own, or go on with that "
+            f"one: run={run}"
+        )
+    _held[run] = lock
+    clear_unfinished(run)
     handler = logging.FileHandler(run / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)  # Hydra takes it away before the next job
@@ -56,14 +67,19 @@ def discard(run: Path) -> None:
     if not run.is_dir():
         return
     present = {path.name for path in run.iterdir()}
-    if CONFIG not in present and _CLAIM in present:
-        if (run / _CLAIM).read_text() != str(os.getpid()):
-            return
-        for name in present & {LOG, SPLIT, _CLAIM}:
+    if CONFIG not in present and run in _held:
+        for name in present & {LOG, SPLIT, _LOCK}:
             (run / name).unlink()
-        present -= {LOG, SPLIT, _CLAIM}
+        present -= {LOG, SPLIT, _LOCK}
     if not present and run != Path.cwd():
         run.rmdir()
+
+
+def release(run: Path) -> None:
+    """Let others have the folder, if this process had it."""
+    lock = _held.pop(run, None)
+    if lock:
+        lock.release()
 
 
 def save_config(run: Path, config: DictConfig) -> None:

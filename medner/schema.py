@@ -114,6 +114,7 @@ class TrainingOptions:
 @dataclass
 class TrainerConfig(TrainingOptions):
     accelerator: str = "auto"
+    save_minutes: float = 10.0  # between two saves within an epoch; each epoch's end is saved too
     default: TrainingOptions = field(default_factory=TrainingOptions)
 
 
@@ -124,6 +125,7 @@ class HardwareConfig:
     name: str = "???"
     precision: str | None = None
     device_batch: int | None = None
+    auto_batch: bool = False  # halve the device batch and go on where memory runs out
 
 
 @dataclass
@@ -141,6 +143,8 @@ class LoggerConfig:
 
 @dataclass
 class TrainConfig:
+    run: str | None = None  # folder of a run: go on with it, where it stopped
+    repeat: str | None = None  # folder of a run: train it anew, in a new folder, and compare
     seed: int = 0
     output_dir: str = "runs"
     corpora_dir: str = "corpora"
@@ -174,8 +178,12 @@ class EvaluateConfig:
 
 
 def register() -> None:
-    """Make the schemas and ``${project_dir:}`` known, for the files in conf/."""
+    """Make the schemas and the resolvers known, for the files in conf/."""
     OmegaConf.register_new_resolver("project_dir", lambda: str(PROJECT), replace=True)
+    # oc.select takes its default for what is missing, not for null
+    OmegaConf.register_new_resolver(
+        "either", lambda *values: next(filter(None, values)), replace=True
+    )
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)

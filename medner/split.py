@@ -254,9 +254,10 @@ def _type_notes(table: _Table, part: np.ndarray) -> list[str]:
     for column, type_ in enumerate(table.types):
         without = [PARTS[n] for n in filled if not table.has[part == n, column].any()]
         if without:
+            unlearnt = ", so it cannot be learned" if PARTS[0] in without else ""
             notes.append(
                 f"{type_} occurs in {count(int(groups[column]), 'group')} of documents and is "
-                f"missing from {' and '.join(without)}."
+                f"missing from {' and '.join(without)}{unlearnt}."
             )
     return notes
 

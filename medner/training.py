@@ -1,29 +1,38 @@
 """Fitting: the Lightning trainer of a run, and what it says while it works."""
 
+import gc
 import logging
+import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import (
-    EarlyStopping,
-    LearningRateMonitor,
-    ModelCheckpoint,
-    WeightAveraging,
-)
+from pytorch_lightning.callbacks import LearningRateMonitor, WeightAveraging
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from medner import interruption
+from medner.checkpoints import (
+    RunCheckpoints,
+    WholeCheckpoints,
+    best_epoch,
+    finished,
+    read_state,
+)  # fmt: skip
+from medner.config import divisor
 from medner.datamodule import NerDataModule
+from medner.errors import UserError
 from medner.module import NerModule
 from medner.predictions import Prediction
-from medner.runs import BEST
+from medner.runs import LAST, save_config
 
 log = logging.getLogger(__name__)
-MONITOR = "val/f1"
 
 # what Lightning says of every run, and what is a choice here
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -40,18 +49,6 @@ for _message in (
     warnings.filterwarnings("ignore", _message)
 
 
-class EpochLine(pl.Callback):
-    """A line in the log for each epoch."""
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        log.info(
-            "epoch %d: loss %.4f, validation F1 %.4f (precision %.4f, recall %.4f)",
-            trainer.current_epoch, metrics["train/loss"], metrics["val/f1"],
-            metrics["val/precision"], metrics["val/recall"],
-        )  # fmt: skip
-
-
 def make_trainer(precision: str, accelerator: str, **options: object) -> pl.Trainer:
     """A trainer on one device, quiet where nobody watches."""
     return pl.Trainer(
@@ -62,28 +59,57 @@ def make_trainer(precision: str, accelerator: str, **options: object) -> pl.Trai
         enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        # not Slurm's: there Lightning would requeue the job by itself, with a checkpoint of its own
+        plugins=[LightningEnvironment(), WholeCheckpoints()],
         **options,
     )
 
 
 def fit(
     config: DictConfig, module: NerModule, data: NerDataModule, run: Path, logger: Logger | None
-) -> tuple[pl.Trainer, ModelCheckpoint]:
-    """Train with early stopping; ``run``/checkpoints gets the best and the last checkpoint."""
+) -> tuple[list[dict[str, Any]], float]:
+    """Train until the end, from ``run``/checkpoints/last.ckpt if there is one.
+
+    Returns:
+        The history, a row an epoch, and the seconds of training in earlier calls.
+
+    Raises:
+        UserError: if memory runs out, or the loss is not finite.
+        Interrupted: if a signal asked for an end.
+    """
+    options, last = config.trainer, run / LAST
+    history, seconds = read_state(last) if last.exists() else ([], 0.0)
+    if finished(history, options.patience, options.max_epochs):
+        log.info("training has ended already, with epoch %d", len(history))
+        return history, seconds
+    while True:
+        try:
+            history = _fit(config, module, data, run, logger)
+            for line in disappointments(history, options, data.steps_an_epoch):
+                log.warning("%s", line)
+            return history, seconds
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            problem = out_of_memory(module, data, options.precision)
+        if not config.hardware.auto_batch or data.device_batch == 1:
+            raise UserError(problem)
+        options.device_batch = divisor(options.effective_batch, data.device_batch // 2)
+        log.warning("%s; going on with trainer.device_batch=%d", problem, options.device_batch)
+        save_config(run, config)
+        data.device_batch = options.device_batch
+        # what the failed attempt still holds
+        gc.collect()
+        torch.cuda.empty_cache()
+        module = NerModule.load(last)
+
+
+def _fit(
+    config: DictConfig, module: NerModule, data: NerDataModule, run: Path, logger: Logger | None
+) -> list[dict[str, Any]]:
     options = config.trainer
-    checkpoint = ModelCheckpoint(
-        run / BEST.parent,
-        filename=BEST.stem,
-        monitor=MONITOR,
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-    )
-    callbacks = [
-        checkpoint,
-        EarlyStopping(MONITOR, mode="max", patience=options.patience),
-        EpochLine(),
-    ]
+    checkpoints = RunCheckpoints(run, options.patience, options.save_minutes)
+    callbacks = [checkpoints]
     if options.ema_decay:
         average = warmed_up_average(options.ema_decay)
         callbacks.append(WeightAveraging(avg_fn=average, use_buffers=False))
@@ -93,15 +119,66 @@ def fit(
         options.precision,
         options.accelerator,
         max_epochs=options.max_epochs,
-        accumulate_grad_batches=options.effective_batch // options.device_batch,
+        accumulate_grad_batches=data.micro_batches,
         gradient_clip_val=options.gradient_clip or None,
         logger=logger or False,
         log_every_n_steps=10,
         callbacks=callbacks,
         default_root_dir=run,
     )
-    trainer.fit(module, data)
-    return trainer, checkpoint
+    last = run / LAST
+    try:
+        with interruption.deferred():
+            trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SIGTERMException:  # Lightning's, where the signal came behind the last save
+        raise interruption.Interrupted(signal.SIGTERM) from None
+    return checkpoints.history
+
+
+def disappointments(
+    history: Sequence[Mapping[str, Any]], options: DictConfig, steps_an_epoch: int
+) -> list[str]:
+    """What a training that has ended did not reach, and what to do; a line each."""
+    lines = []
+    if not any(row["predicted"] for row in history):
+        lines.append(
+            "the model predicts nothing: no epoch found one entity in the validation documents; "
+            "give it more steps (trainer.max_epochs, a smaller trainer.effective_batch), or a "
+            "higher trainer.learning_rate"
+        )
+    warmup = round(options.warmup * steps_an_epoch * options.max_epochs)
+    ended, best = history[-1], best_epoch(history)
+    if ended["epoch"] < options.max_epochs and (best["step"] < warmup or not best["correct"]):
+        lines.append(
+            f"stopped early, with epoch {ended['epoch']} of {options.max_epochs}, before it had "
+            f"learned: the best validation F1, {best['f1']:.3f}, was that of epoch "
+            f"{best['epoch']}, and the learning rate rises until step {warmup}; raise "
+            f"trainer.patience={options.patience}"
+        )
+    return lines
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Of a card, or of the machine: there torch raises a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def out_of_memory(module: NerModule, data: NerDataModule, precision: str) -> str:
+    """What did not fit, and what to do."""
+    length, batch = module.hparams.window["length"], data.device_batch
+    remedies = ["a shorter window.length", "a smaller model"]
+    if precision.startswith("32"):
+        remedies.insert(0, "trainer.precision=16 (or bf16)")
+    if batch > 1:
+        half = divisor(data.effective_batch, batch // 2)
+        remedies.insert(0, f"trainer.device_batch={half}, which changes no result of training")
+        remedies.insert(1, "hardware.auto_batch=true")
+    return (
+        f"out of memory with {batch} windows of up to {length} tokens at once in precision "
+        f"{precision}; try {', or '.join(remedies)}"
+    )
 
 
 def warmed_up_average(
@@ -121,9 +198,19 @@ def warmed_up_average(
 
 
 def predict(
-    trainer: pl.Trainer, module: NerModule, data: NerDataModule, part: str
+    module: NerModule, data: NerDataModule, part: str, precision: str, accelerator: str
 ) -> list[Prediction]:
-    """Predictions for the documents of a part, in their order."""
-    trainer.predict(module, data.evaluation_dataloader(part), return_predictions=False)
+    """Predictions for the documents of a part, in their order.
+
+    Raises:
+        UserError: if memory runs out.
+    """
+    trainer = make_trainer(precision, accelerator, logger=False)
+    try:
+        trainer.predict(module, data.evaluation_dataloader(part), return_predictions=False)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(out_of_memory(module, data, precision)) from None
     found = {prediction.document: prediction for prediction in module.predictions}
-    return [found[tokenised.document.id] for tokenised in data.tokenised[part]]
+    return [found[document.id] for document in data.documents(part)]

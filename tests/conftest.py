@@ -230,28 +230,32 @@ Start = Callable[..., "Future[Ended]"]
 
 
 @pytest.fixture(scope="session")
-def run(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """``run("train.py", "model=...", cwd=..., env=...)``, in an environment of its own.
-
-    With ``torch=False`` an import of torch or transformers is an error.
-    """
-    home = tmp_path_factory.mktemp("home")
-    blocker = tmp_path_factory.mktemp("blocker")
-    for package in ("torch", "transformers", "pytorch_lightning"):
-        (blocker / f"{package}.py").write_text(f"raise AssertionError('{package} was imported')\n")
-    clean = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ} | {
-        "HOME": str(home),
+def environment(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of the verbs in tests: a home of their own, the small corpora, no hub."""
+    return {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ} | {
+        "HOME": str(tmp_path_factory.mktemp("home")),
         "LANG": "C.UTF-8",
         "MEDNER_CORPORA": str(corpora),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",  # two run at once
     }
 
+
+@pytest.fixture(scope="session")
+def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """``run("train.py", "model=...", cwd=..., env=...)``, in an environment of its own.
+
+    With ``torch=False`` an import of torch or transformers is an error.
+    """
+    blocker = tmp_path_factory.mktemp("blocker")
+    for package in ("torch", "transformers", "pytorch_lightning"):
+        (blocker / f"{package}.py").write_text(f"raise AssertionError('{package} was imported')\n")
+
     def run(
         verb: str, *args: str, cwd: Path = ROOT, env: dict[str, str] | None = None,
         torch: bool = True,
     ) -> Ended:  # fmt: skip
-        env = clean | (env or {}) | ({} if torch else {"PYTHONPATH": str(blocker)})
+        env = environment | (env or {}) | ({} if torch else {"PYTHONPATH": str(blocker)})
         command = [sys.executable, str(ROOT / verb) if cwd != ROOT else verb, *map(str, args)]
         ended = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
         return Ended(ended.returncode, ended.stdout, ended.stderr)

@@ -204,10 +204,10 @@ def test_an_error_leaves_a_folder_that_was_there_alone(run: Run, tmp_path: Path,
 def test_a_run_that_has_just_begun_is_left_alone(run: Run, tmp_path: Path) -> None:
     """Two runs with one folder, the first still reading its corpus: no config.yaml yet."""
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".claimed").touch()
+    (tmp_path / "run" / "train.log").touch()
     ended = run("train.py", *OFFLINE, *SHORT, f"hydra.run.dir={tmp_path}/run", torch=False)
     assert "belongs to another run" in ended.error()
-    assert (tmp_path / "run" / ".claimed").is_file()
+    assert (tmp_path / "run" / "train.log").is_file()
 
 
 # ---------------------------------------------------------------- training
@@ -265,13 +265,14 @@ def test_training_finds_most_of_what_it_learnt(minilm: tuple[Path, Ended]) -> No
 def test_the_run_folder_holds_what_it_should(minilm: tuple[Path, Ended]) -> None:
     run = minilm[0]
     wanted = {
-        "config.yaml", "split.json", "data_report.json", "metrics.json", "metrics.csv", "train.log",
+        "config.yaml", "split.json", "data_report.json", "train.log",
+        "history.json", "metrics.json", "metrics.csv",
         "checkpoints/best.ckpt", "checkpoints/last.ckpt",
         "predictions/validation.jsonl", "predictions/test.jsonl",
     }  # fmt: skip
     files = {str(path.relative_to(run)) for path in digests(run)}
     assert wanted <= files
-    assert files - wanted <= {".claimed"}
+    assert files - wanted <= {".lock"}
 
 
 def test_the_saved_options_are_settled(minilm: tuple[Path, Ended], corpora: Path) -> None:

@@ -195,7 +195,9 @@ def test_a_device_batch_asked_for_must_divide() -> None:
 
 
 def test_hardware_cannot_touch_the_protocol() -> None:
-    assert set(HardwareConfig.__dataclass_fields__) == {"name", "precision", "device_batch"}
+    assert set(HardwareConfig.__dataclass_fields__) == {
+        "name", "precision", "device_batch", "auto_batch",
+    }  # fmt: skip
 
 
 def test_when_the_official_split_is_used() -> None:

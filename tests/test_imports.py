@@ -16,10 +16,10 @@ ORDER = [
     "corpora.pubtator", "corpora.token_rows", "corpora.writers", "corpora",
     "labels", "id_files", "duplicates", "stratify", "split",
     "predictions", "scoring", "scoring.matching", "scoring.label_map", "data_report",
-    "schema", "config", "runs", "launch", "pretrained", "download", "releases",
-    "sources", "gold",
-    "windows", "decoding", "hardware", "encoder", "datamodule", "module", "tracking", "training",
-    "estimate", "evaluation",
+    "schema", "config", "runs", "interruption", "launch", "pretrained", "download", "releases",
+    "sources", "resume", "gold",
+    "windows", "decoding", "hardware", "encoder", "datamodule", "module", "tracking",
+    "checkpoints", "training", "estimate", "evaluation", "repetition",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("gold") + 1]
 

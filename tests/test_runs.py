@@ -3,13 +3,23 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from medner.errors import UserError
-from medner.runs import BEST, claim, discard, find_checkpoint, load_config, newest, save_config
+from medner.runs import (
+    BEST,
+    claim,
+    discard,
+    find_checkpoint,
+    load_config,
+    newest,
+    release,
+    save_config,
+)  # fmt: skip
 from medner.schema import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +56,34 @@ def test_no_run_and_no_checkpoint(tmp_path: Path) -> None:
         find_checkpoint(config)
 
 
+@pytest.fixture
+def taken(tmp_path: Path) -> Iterator[Path]:
+    """A folder in which another process is at work, until the test ends."""
+    program = """
+import pathlib, sys, medner.runs
+medner.runs.claim(pathlib.Path(sys.argv[1]))
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+    folder = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "claimed\n"
+        yield folder
+        process.kill()
+
+
+def test_a_folder_in_which_a_process_is_at_work_is_refused(taken: Path) -> None:
+    for again in (False, True):
+        with pytest.raises(UserError, match="belongs to another run, which is at work there"):
+            claim(taken, again=again)
+    before = {path.name for path in taken.iterdir()}
+    discard(taken)
+    assert {path.name for path in taken.iterdir()} == before
+
+
 def test_of_two_processes_one_gets_the_folder(tmp_path: Path) -> None:
     program = "import sys, pathlib, medner.runs; medner.runs.claim(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", program, str(tmp_path / "run")]
@@ -57,9 +95,30 @@ def test_of_two_processes_one_gets_the_folder(tmp_path: Path) -> None:
     assert "belongs to another run" in "".join(errors)
 
 
+def test_a_killed_run_s_folder_can_be_taken_up(tmp_path: Path) -> None:
+    program = """
+import os, pathlib, signal, sys, medner.runs
+run = pathlib.Path(sys.argv[1])
+medner.runs.claim(run)
+with medner.runs.written_whole(run / "predictions" / "test.jsonl") as file:
+    file.write("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    run = tmp_path / "run"
+    ended = subprocess.run([sys.executable, "-c", program, str(run)], cwd=ROOT)
+    assert ended.returncode == -9
+    assert len(list((run / "predictions").iterdir())) == 1
+    with pytest.raises(UserError, match=f"belongs to another run; .* or go on .*: run={run}"):
+        claim(run)
+    claim(run, again=True)
+    release(run)
+    assert list((run / "predictions").iterdir()) == []
+
+
 def test_a_run_that_never_began_leaves_nothing(tmp_path: Path) -> None:
     claim(tmp_path / "run")
     discard(tmp_path / "run")
+    release(tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -67,14 +126,8 @@ def test_what_was_there_before_stays(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years")
     claim(tmp_path)
     discard(tmp_path)
+    release(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_another_run_s_folder_stays(tmp_path: Path) -> None:
-    (tmp_path / ".claimed").write_text("1")  # another process
-    (tmp_path / "train.log").write_text("began")
-    discard(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {".claimed", "train.log"}
 
 
 def test_paths_are_saved_so_that_they_hold_anywhere(

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -274,7 +275,9 @@ def assert_notes_name_what_is_missing(split: Split, documents) -> None:
     said = {}
     for note in split.notes:
         if "missing from" in note:
-            said[note.split()[0]] = set(note.split("missing from ")[1][:-1].split(" and "))
+            said[note.split()[0]] = set(
+                re.split(r"[.,]", note.split("missing from ")[1])[0].split(" and ")
+            )
     assert said == expected
 
 
