@@ -11,10 +11,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart lint test fuzz train clean
+.PHONY: help install quickstart lint test test-slow fuzz train clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: .venv/installed  ## the environment in .venv (Python 3.11 to 3.13)
 
@@ -29,8 +29,11 @@ lint: install  ## style and common mistakes
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-test: lint  ## lint, then all tests, on two cores
+test: lint  ## lint, then all tests but the slow ones, on two cores: six minutes
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+test-slow: install  ## the slow tests: every command that the pages show, at work
+	.venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 fuzz: install  ## hostile input, 20,000 cases a reader and more: make fuzz SEED=7 CASES=1000
 	MEDNER_FUZZ_CASES=$(CASES) MEDNER_FUZZ_SEED=$(SEED) \

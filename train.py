@@ -106,8 +106,10 @@ def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
     """The module as it was saved last, and the documents for it."""
     import pytorch_lightning as pl
 
+    from medner.hardware import check_card
     from medner.module import NerModule
 
+    check_card(config.trainer.accelerator, f"run={run}")
     resolve(config, config.hardware, given_by=f"run {run}")
     pl.seed_everything(config.seed, verbose=False)
     module = NerModule.load(run / LAST)

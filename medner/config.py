@@ -20,6 +20,7 @@ from medner.labels import FLATTEN
 from medner.schema import EvaluateConfig, HardwareConfig, TrainConfig, TrainingOptions
 from medner.split import PARTS, check_options
 
+ACCELERATORS = ("auto", "cpu", "gpu")
 PRECISIONS = (
     "16", "bf16", "32", "64", "16-mixed", "bf16-mixed",
     "16-true", "bf16-true", "32-true", "64-true",
@@ -33,7 +34,6 @@ _CHOICES = {
     "eval_dataset.format": sorted(FORMATS),
     "eval_dataset.errata": [*sorted(ERRATA), None],
     "model.weights": ["pretrained", "random"],
-    "trainer.accelerator": ["auto", "cpu", "gpu"],
 }
 _POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
 _NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip", "save_minutes")
@@ -106,6 +106,8 @@ def _check_value(key: str, value: Any) -> None:
         raise ConfigError(f"{key}={value}: takes a share from 0 to below 1")
     if name == "precision" and value not in PRECISIONS:
         raise ConfigError(f"{key}={value}: takes {_either(PRECISIONS)}")
+    if name == "accelerator" and value not in ACCELERATORS:
+        raise ConfigError(f"{key}={value}: takes {_either(ACCELERATORS)}")
 
 
 def _check_split(config: DictConfig) -> None:
@@ -175,7 +177,7 @@ def resolve(
         "default": config.trainer.default,
     }
     lines = []
-    for option in (option.name for option in fields(TrainingOptions)):
+    for option in ("accelerator", *(option.name for option in fields(TrainingOptions))):
         proposals = {who: values.get(option) for who, values in proposers.items()}
         who = next((who for who, value in proposals.items() if value is not None), "default")
         config.trainer[option] = proposals[who]

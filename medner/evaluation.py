@@ -6,6 +6,7 @@ from pathlib import Path
 from medner.data_report import fingerprint
 from medner.files import write_json
 from medner.gold import Gold
+from medner.hardware import check_card
 from medner.module import NerModule
 from medner.predictions import write_predictions
 from medner.runs import METRICS
@@ -36,8 +37,10 @@ def evaluate(
     and metrics.json.
 
     Raises:
-        ConfigError: if the label map is none for this model.
+        ConfigError: if the label map is none for this model, or a card is asked for that is not
+            there.
     """
+    check_card(accelerator, f"trainer.accelerator={accelerator}")
     module = NerModule.load(checkpoint)
     gold.check(module.labels.types)
     for line in gold.lines(module.labels.types, run):

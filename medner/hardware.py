@@ -1,37 +1,81 @@
-"""What this machine proposes for precision and device batch."""
+"""What this machine proposes for accelerator, precision and device batch."""
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from medner.errors import ConfigError
 from medner.schema import HardwareConfig
 
 _BF16 = {"avx512_bf16", "amx_bf16"}
 
+# Bytes that BERT-base takes in training: parameters, gradients and Adam's two moments, in fp32 and
+# 16 bytes a parameter, are 1.8 GB, and autocast's copy of the weights makes 2. A window of 512
+# tokens keeps 0.4 GB of activations in mixed precision and 0.8 in fp32, which is reckoned with, so
+# that either fits. A fifth of the memory stays free.
+_MODEL, _WINDOW, _USED = 2.0e9, 0.8e9, 0.8
 
-def propose(hardware: DictConfig, accelerator: str) -> HardwareConfig:
-    """``hardware`` as it is, or what ``auto`` stands for here.
+
+def propose(hardware: DictConfig, accelerator: str | None) -> HardwareConfig:
+    """``hardware`` as it is, or what ``auto`` stands for here; with an accelerator in any case.
 
     Args:
-        hardware: name, precision, device_batch.
-        accelerator: ``trainer.accelerator``: with ``cpu`` a card is left alone.
+        hardware: a checked HardwareConfig.
+        accelerator: ``trainer.accelerator``, which goes first: with ``cpu`` a card is left alone.
+
+    Raises:
+        ConfigError: if a card is asked for and none is there.
     """
     proposed: HardwareConfig = OmegaConf.to_object(hardware)
+    wanted = accelerator or proposed.accelerator or "auto"
+    by = f"trainer.accelerator={accelerator}" if accelerator else f"hardware={proposed.name}"
+    check_card(wanted, by)
+    on_card = wanted != "cpu" and _card()
+    proposed = replace(proposed, accelerator=proposed.accelerator or ("gpu" if on_card else "cpu"))
     if proposed.name != "auto":
         return proposed
-    if accelerator != "cpu" and torch.cuda.is_available():
+    if on_card and torch.cuda.is_available():
         name = torch.cuda.get_device_name()
-        bf16 = torch.cuda.get_device_capability() >= (8, 0)
+        precision = _card_precision(torch.cuda.get_device_capability())
+        device_batch = _windows(torch.cuda.get_device_properties(0).total_memory)
     else:
         name = platform.processor() or platform.machine()
-        bf16 = bool(_BF16 & _cpu_flags())
-    return HardwareConfig(
+        precision = "bf16-mixed" if _BF16 & _cpu_flags() else None
+        device_batch = None
+    return replace(
+        proposed,
         name=f"auto: {name}",
-        precision=proposed.precision or ("bf16-mixed" if bf16 else None),
-        device_batch=proposed.device_batch,
+        precision=proposed.precision or precision,
+        device_batch=proposed.device_batch or device_batch,
     )
+
+
+def check_card(accelerator: str, asked: str) -> None:
+    """ConfigError if ``accelerator`` is a card and there is none; ``asked`` is the user's word."""
+    if accelerator == "gpu" and not _card():
+        raise ConfigError(
+            f"{asked}: torch finds no graphics card here; take hardware=auto or hardware=cpu"
+        )
+
+
+def _card() -> bool:
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def _card_precision(capability: tuple[int, int]) -> str | None:
+    """Ampere (8.0) brought bf16, Volta (7.0) fast fp16; before, half precision gains nothing."""
+    if capability >= (8, 0):
+        return "bf16-mixed"
+    return "16-mixed" if capability >= (7, 0) else None
+
+
+def _windows(memory: int) -> int:
+    """How many windows a card of so many bytes holds at once: a power of two."""
+    fit = int((memory * _USED - _MODEL) / _WINDOW)
+    return 2 ** (fit.bit_length() - 1) if fit > 0 else 1
 
 
 def _cpu_flags() -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch.nn.functional import cross_entropy
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from medner.datamodule import Batch, NerDataModule
@@ -40,6 +40,24 @@ class SpanCounts(Metric):
     def compute(self) -> torch.Tensor:
         """Gold, predicted and correct, shape (types, 3)."""
         return self.counts
+
+
+class TokenLoss(Metric):
+    """Mean loss of the supervised tokens of an epoch; kept in checkpoints, for a run may go on in
+    the middle of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for state in ("total", "tokens"):
+            self.add_state(state, torch.tensor(0.0), dist_reduce_fx="sum", persistent=True)
+
+    def update(self, total: torch.Tensor, tokens: int) -> None:
+        """A batch's loss, summed over its tokens."""
+        self.total += total
+        self.tokens += tokens
+
+    def compute(self) -> torch.Tensor:
+        return self.total / self.tokens
 
 
 class NerModule(pl.LightningModule):
@@ -74,9 +92,7 @@ class NerModule(pl.LightningModule):
             len(self.labels.tags), average="micro", ignore_index=IGNORED
         )
         self.validation_counts = Counts()
-        # of the epoch so far: a run that is interrupted in its middle goes on with it
-        self.train_loss = MeanMetric(nan_strategy="disable")
-        self.train_loss.persistent(True)
+        self.train_loss = TokenLoss()
         self._last_loss: tuple[torch.Tensor, Batch] | None = None
         self._stitcher = Stitcher()
 
@@ -127,7 +143,7 @@ class NerModule(pl.LightningModule):
             logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORED, reduction="sum"
         )
         self._last_loss = loss.detach(), batch
-        self.train_loss.update(loss.detach() / batch.supervised, batch.supervised)
+        self.train_loss.update(loss.detach(), batch.supervised)
         return loss * (self.trainer.accumulate_grad_batches / batch.effective_supervised)
 
     def check_loss(self) -> None:

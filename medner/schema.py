@@ -113,7 +113,7 @@ class TrainingOptions:
 
 @dataclass
 class TrainerConfig(TrainingOptions):
-    accelerator: str = "auto"
+    accelerator: str | None = None  # one of ACCELERATORS; null: the hardware's
     save_minutes: float = 10.0  # between two saves within an epoch; each epoch's end is saved too
     default: TrainingOptions = field(default_factory=TrainingOptions)
 
@@ -123,6 +123,7 @@ class HardwareConfig:
     """May change what a device can hold or compute with, never the protocol."""
 
     name: str = "???"
+    accelerator: str | None = None  # null: a card where there is one
     precision: str | None = None
     device_batch: int | None = None
     auto_batch: bool = False  # halve the device batch and go on where memory runs out
@@ -162,7 +163,7 @@ class TrainConfig:
 
 @dataclass
 class EvaluationOptions:
-    accelerator: str = "auto"
+    accelerator: str = "auto"  # one of ACCELERATORS
     precision: str | None = None  # null: the run's
     device_batch: int | None = None  # null: the run's
 

@@ -293,7 +293,7 @@ def test_every_option_is_logged_with_who_decided(minilm: tuple[Path, Ended]) -> 
     run, ended = minilm
     config = yaml.safe_load((run / "config.yaml").read_text())
     logged = (run / "train.log").read_text()
-    for option in (option.name for option in fields(TrainingOptions)):
+    for option in ("accelerator", *(option.name for option in fields(TrainingOptions))):
         line = re.search(rf"^trainer\.{option}=(\S+)  \((.+)\)$", ended.stdout, re.MULTILINE)
         assert line, f"{option} is not logged"
         assert yaml.safe_load(line[1]) == yaml.safe_load(str(config["trainer"][option]))

@@ -21,7 +21,8 @@ HUB_NAMES = {
     "bioformer": "bioformers/bioformer-16L",
     "biobert": "dmis-lab/biobert-v1.1",
 }
-CARD = {"name": "a card", "precision": None, "device_batch": None}
+CARD = {"name": "a card", "accelerator": "gpu", "precision": None, "device_batch": None}
+PROFILES = ["a100", "auto", "cpu", "h100", "h200", "t4", "v100"]
 
 
 def composed(verb: str, *overrides: str) -> DictConfig:
@@ -100,6 +101,8 @@ def test_every_label_map_composes(name: str) -> None:
         (["trainer.precision=8"],
          "trainer.precision=8: takes 16, bf16, 32, 64, 16-mixed, bf16-mixed, 16-true, bf16-true, "
          "32-true or 64-true"),
+        (["trainer.accelerator=tpu"], "trainer.accelerator=tpu: takes auto, cpu or gpu"),
+        (["hardware.accelerator=tpu"], "hardware.accelerator=tpu: takes auto, cpu or gpu"),
         (["model.weights=none"], "model.weights=none: takes pretrained or random"),
         (["data.flatten=all"], "data.flatten=all: takes longest_first or most_kept"),
         (["data.format=bart"],
@@ -196,8 +199,61 @@ def test_a_device_batch_asked_for_must_divide() -> None:
 
 def test_hardware_cannot_touch_the_protocol() -> None:
     assert set(HardwareConfig.__dataclass_fields__) == {
-        "name", "precision", "device_batch", "auto_batch",
+        "name", "accelerator", "precision", "device_batch", "auto_batch",
     }  # fmt: skip
+
+
+def pinned(profile: str, *overrides: str) -> dict[str, tuple[str, str]]:
+    """As ``decided``, on the hardware of a profile."""
+    hardware = composed("train", f"hardware={profile}").hardware
+    return decided(f"hardware={profile}", *overrides, **hardware)
+
+
+def test_the_profiles() -> None:
+    assert choices("hardware") == PROFILES
+
+
+@pytest.mark.parametrize("profile", [name for name in PROFILES if name != "auto"])
+@pytest.mark.parametrize("model", FIVE)
+def test_a_profile_changes_precision_and_device_batch_alone(model: str, profile: str) -> None:
+    hardware = composed("train", f"hardware={profile}").hardware
+    plain, settings = decided(f"model={model}"), pinned(profile, f"model={model}")
+    own = {"accelerator", "precision", "device_batch"}
+    assert {option: settings[option] for option in settings if option not in own} == {
+        option: plain[option] for option in plain if option not in own
+    }
+    window = composed("train", f"model={model}", f"hardware={profile}").window
+    assert window == composed("train", f"model={model}").window
+    assert settings["accelerator"] == (hardware.accelerator, f"hardware {profile}")
+    if hardware.precision:
+        assert settings["precision"] == (hardware.precision, f"hardware {profile}")
+    else:
+        assert settings["precision"] == plain["precision"]
+    effective, device = int(settings["effective_batch"][0]), int(settings["device_batch"][0])
+    assert effective == (4 if model == "modernbert" else 8)
+    assert effective % device == 0
+    assert device <= (hardware.device_batch or effective)
+
+
+@pytest.mark.parametrize(("profile", "precision"), [("t4", "16-mixed"), ("a100", "bf16-mixed")])
+def test_the_command_line_goes_before_experiment_hardware_and_model(
+    profile: str, precision: str
+) -> None:
+    overrides = ["model=modernbert", "model.device_batch=1"]
+    assert decided(*overrides)["precision"] == ("16", "model modernbert")
+    assert decided(*overrides)["device_batch"] == ("1", "model modernbert")
+    settings = pinned(profile, *overrides)
+    assert settings["precision"] == (precision, f"hardware {profile}")
+    assert settings["device_batch"][0] == "4"
+    overrides += ["experiment=minilm", "experiment.precision=64", "experiment.device_batch=2"]
+    settings = pinned(profile, *overrides)
+    assert settings["precision"] == ("64", "experiment")
+    assert settings["device_batch"] == ("2", "experiment")
+    given = ("trainer.precision=16", "trainer.device_batch=1", "trainer.accelerator=cpu")
+    settings = pinned(profile, *overrides, *given)
+    assert settings["precision"] == ("16", "command line")
+    assert settings["device_batch"] == ("1", "command line")
+    assert settings["accelerator"] == ("cpu", "command line")
 
 
 def test_when_the_official_split_is_used() -> None:

@@ -1,4 +1,5 @@
-"""Every command that README, Makefile and docs show runs, on small corpora and tiny models."""
+"""Every command that README, Makefile and docs show composes, and runs (slow), on small corpora and
+tiny models."""
 
 import json
 import os
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from test_config import composed
 
+from medner.config import check
 from medner.corpora import CorpusSource, read_corpus
 
 # What the pages show at true size, in small.
@@ -22,8 +25,8 @@ SMALLER = {
     "data.split.validation=8": "data.split.validation=2",
 }
 NOTES = 12
-# Not here: `make test` is this run, and the commands of `make quickstart` are run by themselves.
-MAKE = {"make test", "make quickstart", "make help", "make install"}
+# Not here: these are the tests' own runs, and `make quickstart` is run command by command.
+MAKE = {"make test", "make test-slow", "make quickstart", "make help", "make install"}
 
 
 def blocks(page: str) -> list[str]:
@@ -44,6 +47,17 @@ def commands(text: str) -> list[str]:
     """Its lines, with continuations joined and without comments."""
     joined = re.sub(r"\\\n\s*", " ", text)
     return [re.sub(r"\s+# .*", "", line).strip() for line in joined.splitlines() if line.strip()]
+
+
+def quickstart() -> list[str]:
+    """The commands of `make quickstart`, and those that it tells to type next."""
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = commands(makefile.split("quickstart: install")[1].split("\n\n")[0])
+    own = [line for line in recipe if line.startswith(".venv/bin/python ")]
+    following = commands(makefile.split("define NEXT")[1].split("endef")[0])
+    following = [line for line in following if line.startswith("python ")]
+    assert (len(own), len(following)) == (2, 4)
+    return own + following
 
 
 def words_of(command: str, mirror: Path) -> list[str]:
@@ -85,6 +99,30 @@ def place(tmp_path: Path) -> Path:
     shutil.rmtree(tmp_path / "runs")
 
 
+def test_the_readme_shows_the_study_s_commands_and_none_unknown() -> None:
+    shown = [line for block in blocks("README.md") for line in commands(block)]
+    # the user's own commands, word for word
+    assert "python train.py model=modernbert trainer.precision=16" in shown
+    assert "python train.py -m 'model=glob(*)'" in shown
+    assert "python evaluate.py eval_dataset=ncbi" in shown
+    other = {line for line in shown if re.match(r"(make|pip|cp|bash|wandb) ", line)}
+    assert other <= MAKE
+
+
+def test_what_is_shown_composes() -> None:
+    """Sweeps and options of Hydra's own are left to the slow tests, which run everything."""
+    pages = ("README.md", "docs/own_corpus.md")
+    shown = [line for page in pages for block in blocks(page) for line in commands(block)]
+    composable = 0
+    for line in [*shown, *quickstart()]:
+        python, *words = shlex.split(line)
+        if python.endswith("python") and not any(word.startswith("-") for word in words):
+            check(composed(words[0].removesuffix(".py"), *words[1:]))
+            composable += 1
+    assert composable >= 25
+
+
+@pytest.mark.slow
 def test_the_readme(place: Path, corpora: Path, mirror: Path) -> None:
     (place / "MACCROBAT2020").symlink_to(corpora / "maccrobat2020")
     reports = ids(corpora / "maccrobat2020")
@@ -93,28 +131,18 @@ def test_the_readme(place: Path, corpora: Path, mirror: Path) -> None:
     (place / "patients.csv").write_text(f"{reports[0]},p1\n{reports[1]},p1\n")
     shown = [line for block in blocks("README.md") for line in commands(block)]
     ours = [line for line in shown if line.startswith("python ")]
-    # the user's own commands, word for word
-    assert "python train.py model=modernbert trainer.precision=16" in ours
-    assert "python train.py -m 'model=glob(*)'" in ours
-    assert "python evaluate.py eval_dataset=ncbi" in ours
-    other = {line for line in shown if re.match(r"(make|pip|cp|bash|wandb) ", line)}
-    assert other <= MAKE
     run_all([words_of(line, mirror) for line in ours], place, corpora)
 
 
+@pytest.mark.slow
 def test_the_quickstart(place: Path, corpora: Path, mirror: Path) -> None:
     """The commands of `make quickstart`, with one epoch."""
-    recipe = (ROOT / "Makefile").read_text().split("quickstart: install")[1].split("\n\n")[0]
-    lines = [line for line in commands(recipe) if line.startswith(".venv/bin/python ")]
-    assert len(lines) == 2
-    following = (ROOT / "Makefile").read_text().split("define NEXT")[1].split("endef")[0]
-    following = [line for line in commands(following) if line.startswith("python ")]
-    assert len(following) == 4
-    said = run_all([words_of(line, mirror) for line in lines + following], place, corpora)
+    said = run_all([words_of(line, mirror) for line in quickstart()], place, corpora)
     assert re.search(r"^test, best epoch \(strict\)$", said, re.M)
     assert re.search(r"^demo_abstracts, label map: disease_and_sign \(strict\)$", said, re.M)
 
 
+@pytest.mark.slow
 def test_the_page_on_ones_own_corpus(place: Path, corpora: Path, mirror: Path) -> None:
     program = []
     for block in blocks("docs/own_corpus.md"):

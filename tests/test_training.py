@@ -161,6 +161,7 @@ def test_a_run_that_learns_nothing_says_so(run: Run, mirror: Path, tmp_path: Pat
     ended = run(
         "train.py", "model=bioformer", f"hub_mirror={mirror}", f"hydra.run.dir={tmp_path}/run",
         "logger=none", "trainer.learning_rate=1e-9", "trainer.max_epochs=9", "trainer.patience=1",
+        "trainer.warmup=0.9",
     ).well()  # fmt: skip
     assert "before it had learned: the best validation F1, 0." in ended.stdout
     assert len(json.loads((tmp_path / "run" / HISTORY).read_text())) < 9
