@@ -1,10 +1,14 @@
-"""The encoder: its tokenizer, its configuration, its weights."""
+"""The encoder: its tokenizer, its configuration, its weights.
+
+A model's folder may come from anybody: no code in it is run, and weights are tensors and no more.
+"""
 
 import json
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from medner.errors import ConfigError, UserError
@@ -18,6 +22,11 @@ from transformers.utils import logging as transformers_logging
 
 transformers_logging.disable_progress_bar()  # a bar for the second that loading takes
 
+# of a configuration: code to import, or to fetch from the hub; and a dtype, which is ours to choose
+_NOT_TAKEN = (
+    "auto_map", "attn_implementation", "_attn_implementation", "experts_implementation",
+    "_experts_implementation", "dtype", "torch_dtype",
+)  # fmt: skip
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
 
@@ -35,7 +44,9 @@ class TokenizerFiles:
             UserError: if there is none, or only a slow one, which gives no offsets.
         """
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{folder}: no tokenizer: {str(error).splitlines()[0]}") from None
         if not tokenizer.is_fast:
@@ -77,13 +88,18 @@ def encoder_config(
 
     Raises:
         ConfigError: if the encoder has no setting for attention dropout, or takes fewer tokens.
+        UserError: if it is not one of the library's own.
     """
-    config = AutoConfig.from_pretrained(
-        folder,
-        local_files_only=True,
-        id2label=dict(enumerate(tags)),
-        label2id={tag: index for index, tag in enumerate(tags)},
-    )
+    try:
+        config = AutoConfig.from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            id2label=dict(enumerate(tags)),
+            label2id={tag: index for index, tag in enumerate(tags)},
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder}: no encoder: {str(error).splitlines()[0]}") from None
     longest = getattr(config, "max_position_embeddings", None)
     if longest is not None and window_length > longest:
         raise ConfigError(
@@ -104,12 +120,14 @@ def build_encoder(config: dict[str, Any], weights: Path | None) -> PreTrainedMod
     """A token classifier in fp32: pretrained from the folder ``weights``, or random.
 
     Raises:
-        UserError: if the folder's weights do not fit the encoder.
+        UserError: if the folder's weights do not fit the encoder, or hold more than tensors.
     """
-    values = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
+    values = {key: value for key, value in config.items() if key not in _NOT_TAKEN}
     config = AutoConfig.for_model(**values)
     if weights is None:
-        return AutoModelForTokenClassification.from_config(config, dtype=torch.float32)
+        return AutoModelForTokenClassification.from_config(
+            config, dtype=torch.float32, trust_remote_code=False
+        )
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # else it warns that the new head is not pretrained
     try:
@@ -118,8 +136,15 @@ def build_encoder(config: dict[str, Any], weights: Path | None) -> PreTrainedMod
             config=config,
             dtype=torch.float32,
             local_files_only=True,
+            trust_remote_code=False,
+            weights_only=True,  # of pytorch_model.bin; safetensors, which goes first, is no more
             output_loading_info=True,
         )
+    except (UnpicklingError, EOFError):
+        raise UserError(
+            f"{weights}: pytorch_model.bin is no file of weights, or holds more than tensors, and "
+            "nothing else is loaded"
+        ) from None
     finally:
         transformers_logging.set_verbosity(level)
     # the head, and what some libraries put before it, is new; all of the encoder must be there

@@ -104,8 +104,18 @@ class NerModule(pl.LightningModule):
             UserError: if the file is no checkpoint of this program.
         """
         try:
-            return cls.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-        except (UnpicklingError, EOFError, KeyError, TypeError, RuntimeError) as error:
+            # Lightning would call what "_instantiator" in the file names
+            return cls.load_from_checkpoint(
+                checkpoint, map_location="cpu", weights_only=True, _instantiator=None
+            )
+        except UnpicklingError:
+            raise UserError(
+                f"{checkpoint}: not a checkpoint of this program (it holds more than plain "
+                "values, or none, and nothing else is loaded)"
+            ) from None
+        except (
+            EOFError, KeyError, TypeError, RuntimeError, ValueError, AttributeError,
+        ) as error:  # fmt: skip
             problem = str(error).strip().partition("\n")[0][:80]
             raise UserError(
                 f"{checkpoint}: not a checkpoint of this program "

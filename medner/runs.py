@@ -13,6 +13,7 @@ evaluations/       one folder for each evaluation
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
@@ -104,10 +105,22 @@ def load_config(run: Path) -> DictConfig:
     if not path.is_file():
         raise UserError(f"{run} is not the folder of a run: it has no {CONFIG}")
     try:
-        return OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(path))
+        saved = OmegaConf.load(path)
+        # a run saves what is resolved; resolving would read the environment for whoever wrote this
+        if found := _interpolation(OmegaConf.to_container(saved)):
+            raise ValueError(f"{found} is an interpolation, which no run saves")
+        return OmegaConf.merge(OmegaConf.structured(TrainConfig), saved)
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         problem = str(error).splitlines()[0]
         raise UserError(f"{path}: not the options of a run: {problem}") from None
+
+
+def _interpolation(values: Any) -> str | None:
+    """The first interpolation among plain values, unresolved."""
+    if isinstance(values, dict | list):
+        inner = [*values, *values.values()] if isinstance(values, dict) else values
+        return next(filter(None, map(_interpolation, inner)), None)
+    return values if isinstance(values, str) and "${" in values else None
 
 
 def newest(output_dir: str | Path) -> Path:
