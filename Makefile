@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart lint test test-slow fuzz train clean
+.PHONY: help install quickstart lint test test-slow fuzz train repro clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,9 @@ quickstart: install  ## train and evaluate on the demo corpus: three minutes, no
 
 train: install  ## train: make train ARGS="model=biobert data.path=..."
 	.venv/bin/python train.py $(ARGS)
+
+repro: install  ## train a run again from its folder alone, and compare: make repro RUN=runs/FOLDER
+	.venv/bin/python train.py repeat='$(RUN)'
 
 clean:  ## remove the environment and caches, not the runs
 	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .hypothesis

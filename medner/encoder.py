@@ -22,10 +22,11 @@ from transformers.utils import logging as transformers_logging
 
 transformers_logging.disable_progress_bar()  # a bar for the second that loading takes
 
-# of a configuration: code to import, or to fetch from the hub; and a dtype, which is ours to choose
+# of a configuration: code to import, or to fetch from the hub; a dtype, which is ours to choose;
+# and where it was read from
 _NOT_TAKEN = (
-    "auto_map", "attn_implementation", "_attn_implementation", "experts_implementation",
-    "_experts_implementation", "dtype", "torch_dtype",
+    "_name_or_path", "auto_map", "attn_implementation", "_attn_implementation",
+    "experts_implementation", "_experts_implementation", "dtype", "torch_dtype",
 )  # fmt: skip
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
 
@@ -113,7 +114,11 @@ def encoder_config(
                 "setting; leave it out"
             )
         setattr(config, names[0], attention_dropout)
-    return json.loads(config.to_json_string(use_diff=False))
+    return _taken(json.loads(config.to_json_string(use_diff=False)))
+
+
+def _taken(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in _NOT_TAKEN}
 
 
 def build_encoder(config: dict[str, Any], weights: Path | None) -> PreTrainedModel:
@@ -122,8 +127,7 @@ def build_encoder(config: dict[str, Any], weights: Path | None) -> PreTrainedMod
     Raises:
         UserError: if the folder's weights do not fit the encoder, or hold more than tensors.
     """
-    values = {key: value for key, value in config.items() if key not in _NOT_TAKEN}
-    config = AutoConfig.for_model(**values)
+    config = AutoConfig.for_model(**_taken(config))
     if weights is None:
         return AutoModelForTokenClassification.from_config(
             config, dtype=torch.float32, trust_remote_code=False

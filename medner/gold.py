@@ -121,7 +121,6 @@ def _own_part(
             "or another eval_dataset"
         )
     source = load_config(run).data
-    source.release = None  # it has a path; nothing is fetched from where a run's folder says
     if dataset.path is not None:
         source.path = dataset.path
     corpus, parts = own_parts(run, source, corpora_dir)

@@ -83,7 +83,8 @@ def own_parts(
     Raises:
         UserError: if these are not the documents; DataError as of ``open_corpus``.
     """
-    corpus = open_corpus(source, corpora_dir)
+    # it has a path; nothing is fetched from where a run's folder says
+    corpus = open_corpus(OmegaConf.merge(source, {"release": None}), corpora_dir)
     if fingerprint(corpus.documents) != json.loads((run / DATA_REPORT).read_text())["fingerprint"]:
         raise UserError(f"{source.path}: not the documents that {run} was trained on")
     by_id = {document.id: document for document in corpus.documents}

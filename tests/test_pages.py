@@ -26,7 +26,14 @@ SMALLER = {
 }
 NOTES = 12
 # Not here: these are the tests' own runs, and `make quickstart` is run command by command.
-MAKE = {"make test", "make test-slow", "make quickstart", "make help", "make install"}
+MAKE = {
+    "make test",
+    "make test-slow",
+    "make quickstart",
+    "make repro RUN=runs/FOLDER",
+    "make help",
+    "make install",
+}
 
 
 def blocks(page: str) -> list[str]:
