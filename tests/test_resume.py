@@ -154,12 +154,11 @@ def test_a_real_training_killed_twenty_times_ends_the_same(
     """MiniLM on the demo corpus, saved after each step: some of the kills hit a save."""
     words = (
         "train.py", "experiment=quickstart", "model=offline/minilm", "data=demo", "logger=none",
-        "trainer.max_epochs=8", "trainer.save_minutes=0",
+        "trainer.max_epochs=5",
     )  # fmt: skip
     run(*words, f"hydra.run.dir={tmp_path}/whole").well()
-    half_written = kill_and_go_on(
-        process, (*words, f"hydra.run.dir={tmp_path}/run"), tmp_path / "run", 20, 1.0
-    )
+    words = (*words, "trainer.save_minutes=0", f"hydra.run.dir={tmp_path}/run")
+    half_written = kill_and_go_on(process, words, tmp_path / "run", 20, 0.6)
     assert half_written > 0
     assert result(tmp_path / "run") == result(tmp_path / "whole")
     shutil.rmtree(tmp_path)  # gigabytes
@@ -329,3 +328,17 @@ def test_a_run_that_differs_is_told(run: Run, whole: Path, tmp_path: Path) -> No
     (moved / "config.yaml").write_text(config.replace("\nseed: 0\n", "\nseed: 1\n"))
     ended = run("train.py", f"repeat={moved}", f"output_dir={tmp_path}/runs")
     assert re.search(r"is not the same as .*tensors of weights, by up to", ended.error())
+
+
+def test_two_runs_started_in_the_same_second_are_the_same_and_in_each_other_s_way_nowhere(
+    process: Start, begin: Callable, whole: Path, tmp_path: Path
+) -> None:
+    """The same command twice, at once, with one output folder."""
+    words = [*begin(Path("x"))[:-1], f"output_dir={tmp_path}/runs"]
+    both = [process(*words) for _ in range(2)]
+    for training in both:
+        outcome(training).well()
+    runs = list((tmp_path / "runs").iterdir())
+    assert len(runs) == 2
+    for folder in runs:
+        assert result(folder) == result(whole)
