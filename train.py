@@ -10,34 +10,20 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from medner.config import resolve, uses_official_split
-from medner.data_report import (
-    corpus_details,
-    corpus_lines,
-    describe_corpus,
-    describe_encoding,
-    describe_split,
-    encoding_details,
-    encoding_line,
-)
-from medner.documents import Document
-from medner.duplicates import find_groups
-from medner.errors import UserError
+from medner.config import resolve
+from medner.data_report import corpus_details, describe_encoding, encoding_details, encoding_line
 from medner.files import read_json, write_json
 from medner.gold import Gold, read_gold
-from medner.id_files import check_known, read_groups, read_ids
 from medner.labels import Labels
 from medner.launch import jobs_table, launch
+from medner.parts import Parts, own_parts, read_and_split
 from medner.predictions import write_predictions
 from medner.pretrained import locate
-from medner.resume import own_options, own_parts
+from medner.resume import own_options
 from medner.runs import BEST, DATA_REPORT, LAST, METRICS, SPLIT, claim, discard, save_config
 from medner.scoring.matching import Scores, score, table
-from medner.sources import open_corpus
-from medner.split import Split, make_split
 
 log = logging.getLogger("train")
-Parts = Mapping[str, Sequence[Document]]
 
 
 def main(config: DictConfig, run: Path) -> None:
@@ -48,7 +34,6 @@ def train(config: DictConfig, run: Path) -> None:
     """One run in the folder ``run``, begun now or gone on with: from corpus to scores."""
     started = time.monotonic()
     claim(run, again=config.run is not None)
-    (run / METRICS).unlink(missing_ok=True)  # it says that the run has ended
     # what is wrong with the data or the model's name is said before torch is imported
     parts, report = read_again(config, run) if config.run or config.repeat else begin(config, run)
     pretrained = None if config.run else find_model(config, config.model.weights == "pretrained")
@@ -69,6 +54,7 @@ def train(config: DictConfig, run: Path) -> None:
         write_json(run / DATA_REPORT, report)
         log.info("%s", encoding_line(report))
     save_config(run, config)
+    (run / METRICS).unlink(missing_ok=True)  # it says that the run has ended
     logger = make_logger(config, run)
     ended_well = False
     try:
@@ -82,7 +68,7 @@ def train(config: DictConfig, run: Path) -> None:
     if config.model.weights == "random":
         log.info("the weights were random to begin with: no score of %s", config.model.name)
     log.info("run: %s", run)
-    if config.repeat:
+    if config.repeat and (Path(config.repeat) / METRICS).is_file():
         log.info("%s", compare(Path(config.repeat), run))
 
 
@@ -182,42 +168,6 @@ def dry_run(config: DictConfig, run: Path) -> None:
     report["encoding"] = describe(config, parts, data)
     log.info("\n%s\n", encoding_details(report, chain.from_iterable(parts.values())))
     log.info("%s", Estimate.measure(config, module, data))
-
-
-def read_and_split(config: DictConfig) -> tuple[Parts, Split, dict[str, Any]]:
-    """The documents of each part, the split, and the data report so far."""
-    corpus = open_corpus(config.data, config.corpora_dir)
-    by_id = {document.id: document for document in corpus.documents}
-    wanted = config.data.split
-    groups = find_groups(corpus.documents)
-    given_groups = read_groups(wanted.groups) if wanted.groups else []
-    check_known((id for group in given_groups for id in group), by_id, wanted.groups)
-    test_ids = read_ids(wanted.test_ids) if wanted.test_ids else ()
-    check_known(test_ids, by_id, wanted.test_ids)
-    official = uses_official_split(config)
-    if official and not corpus.parts:
-        patterns = ", ".join(f"{part}: {pattern}" for part, pattern in config.data.parts.items())
-        raise UserError(
-            f"{config.data.path}: no file is of a part of the corpus's own split ({patterns}); "
-            "correct data.parts, or divide anew with data.split.official=false"
-        )
-    split = make_split(
-        corpus.documents,
-        seed=wanted.seed,
-        validation=wanted.validation,
-        test=wanted.test,
-        folds=wanted.folds,
-        fold=wanted.fold,
-        test_ids=test_ids,
-        official=corpus.parts if official else None,
-        groups=[*groups.groups, *given_groups],
-    )
-    report = describe_corpus(corpus)
-    report["split"] = describe_split(split, corpus.documents, groups, len(given_groups), official)
-    for line in corpus_lines(report):
-        log.info("%s", line)
-    parts = {part: [by_id[id] for id in ids] for part, ids in split.parts.items() if ids}
-    return parts, split, report
 
 
 def find_model(config: DictConfig, weights: bool) -> Path:

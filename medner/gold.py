@@ -12,7 +12,7 @@ from medner.data_report import describe_corpus, reading_lines
 from medner.documents import Document
 from medner.errors import ConfigError, UserError
 from medner.id_files import count, some
-from medner.resume import own_parts
+from medner.parts import own_parts
 from medner.runs import SPLIT, load_config
 from medner.scoring.label_map import LabelMap
 from medner.sources import open_corpus

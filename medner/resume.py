@@ -1,17 +1,12 @@
-"""A run's own options and documents: to go on with it, to train it anew, to score it at home."""
+"""The options of a run that goes on where it stopped, or is trained anew."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from medner.corpora import Corpus
-from medner.data_report import fingerprint
-from medner.documents import Document
 from medner.errors import ConfigError, UserError
-from medner.runs import DATA_REPORT, LAST, SPLIT, load_config
-from medner.sources import open_corpus
+from medner.runs import LAST, load_config
 
 # what a call may change; the rest is the run's protocol, and what its checkpoint holds
 _FREE = (
@@ -70,23 +65,3 @@ def _take(
             f"change {', '.join(free)}, all else is a new run"
         )
     OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
-
-
-def own_parts(
-    run: Path, source: DictConfig, corpora_dir: str
-) -> tuple[Corpus, dict[str, list[Document]]]:
-    """The corpus that a run was trained on, and its documents by part, as the run divided them.
-
-    Args:
-        source: the run's ``data``; its path may be another one now.
-
-    Raises:
-        UserError: if these are not the documents; DataError as of ``open_corpus``.
-    """
-    # it has a path; nothing is fetched from where a run's folder says
-    corpus = open_corpus(OmegaConf.merge(source, {"release": None}), corpora_dir)
-    if fingerprint(corpus.documents) != json.loads((run / DATA_REPORT).read_text())["fingerprint"]:
-        raise UserError(f"{source.path}: not the documents that {run} was trained on")
-    by_id = {document.id: document for document in corpus.documents}
-    split = json.loads((run / SPLIT).read_text())["parts"]
-    return corpus, {part: [by_id[id] for id in ids] for part, ids in split.items() if ids}

@@ -17,7 +17,7 @@ ORDER = [
     "labels", "id_files", "duplicates", "stratify", "split",
     "predictions", "scoring", "scoring.matching", "scoring.label_map", "data_report",
     "schema", "config", "runs", "interruption", "launch", "pretrained", "download", "releases",
-    "sources", "resume", "gold",
+    "sources", "resume", "parts", "gold",
     "windows", "decoding", "hardware", "encoder", "datamodule", "module", "tracking",
     "checkpoints", "training", "estimate", "evaluation", "repetition",
 ]  # fmt: skip
