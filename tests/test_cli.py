@@ -340,7 +340,7 @@ def test_training_is_quiet(minilm: tuple[Path, Ended]) -> None:
     assert ended.stderr == ""
     assert not re.search(r"[\r\x1b█]|it/s|warning", ended.stdout, re.IGNORECASE)
     epochs = re.findall(r"^epoch (\d+): loss .* validation F1 ", ended.stdout, re.MULTILINE)
-    assert epochs == [str(epoch) for epoch in range(7)]
+    assert epochs == [str(epoch) for epoch in range(1, 8)]
     assert ended.stdout.endswith(f"run: {run}\n")
 
 
