@@ -56,9 +56,9 @@ def train(config: DictConfig, run: Path) -> None:
     write_json(run / SPLIT, split.to_dict())
     pretrained = find_model(config, weights=config.model.weights == "pretrained")
 
-    from medner.evaluation import evaluate
+    from medner.evaluation import evaluate, results_folder
     from medner.module import NerModule
-    from medner.tracking import finish, make_logger
+    from medner.tracking import finish, log_part, log_training, make_loggers
     from medner.training import fit, predict
 
     module, data = build(config, labels, parts, pretrained)
@@ -68,40 +68,43 @@ def train(config: DictConfig, run: Path) -> None:
     log.info("%s", encoding_line(report))
 
     options = config.trainer
-    logger = make_logger(config, run)
+    loggers = make_loggers(config, run)
     ended_well = False
     try:
-        trainer, checkpoint = fit(config, module, data, run, logger)
-        best = NerModule.load(checkpoint.best_model_path)
+        trainer, checkpoint = fit(config, module, data, run, loggers)
+        best_file, step = Path(checkpoint.best_model_path), trainer.global_step
+        best = NerModule.load(best_file)
         scores = {}
         for part in [part for part in ("validation", "test") if part in parts]:
             predictions = predict(trainer, best, data, part)
-            write_predictions(run / "predictions" / f"{part}.jsonl", predictions, parts[part])
+            path = run / "predictions" / f"{part}.jsonl"
+            write_predictions(path, predictions, parts[part])
             scores[part] = score(parts[part], predictions)
+            log_part(loggers, part, scores[part], path, parts[part], step)
             log.info("\n%s, best epoch (strict)\n%s", part, table(scores[part]))
         if gold:
             scores[gold.name] = evaluate(
-                Path(checkpoint.best_model_path),
+                best_file,
                 gold,
                 run,
                 precision=options.precision,
                 device_batch=options.device_batch,
                 accelerator=options.accelerator,
             )
-        write_json(
-            run / METRICS,
-            {
-                "seconds": round(time.monotonic() - started, 1),
-                "epochs": trainer.current_epoch,
-                "best_validation_f1": float(checkpoint.best_model_score),
-                "parameters": sum(p.numel() for p in best.parameters()),
-                "weights": config.model.weights,
-                "scores": {name: scores[name].to_dict() for name in scores},
-            },
-        )
+            path = results_folder(best_file, gold, run) / "predictions.jsonl"
+            log_part(loggers, gold.name, scores[gold.name], path, gold.documents, step)
+        figures = {
+            "seconds": round(time.monotonic() - started, 1),
+            "epochs": trainer.current_epoch,
+            "best_validation_f1": float(checkpoint.best_model_score),
+            "parameters": sum(p.numel() for p in best.parameters()),
+        }
+        log_training(loggers, best_file, figures)
+        every = {name: scores[name].to_dict() for name in scores}
+        write_json(run / METRICS, {**figures, "weights": config.model.weights, "scores": every})
         ended_well = True
     finally:
-        finish(logger, ended_well)
+        finish(loggers, ended_well)
     if config.model.weights == "random":
         log.info("the weights were random to begin with: no score of %s", config.model.name)
     log.info("run: %s", run)

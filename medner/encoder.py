@@ -97,7 +97,9 @@ def encoder_config(
                 "setting; leave it out"
             )
         setattr(config, names[0], attention_dropout)
-    return json.loads(config.to_json_string(use_diff=False))
+    values = json.loads(config.to_json_string(use_diff=False))
+    values.pop("_name_or_path", None)  # where the folder is: checkpoints go to other people
+    return values
 
 
 def build_encoder(config: dict[str, Any], weights: Path | None) -> PreTrainedModel:

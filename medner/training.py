@@ -3,7 +3,7 @@
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -67,7 +67,7 @@ def make_trainer(precision: str, accelerator: str, **options: object) -> pl.Trai
 
 
 def fit(
-    config: DictConfig, module: NerModule, data: NerDataModule, run: Path, logger: Logger | None
+    config: DictConfig, module: NerModule, data: NerDataModule, run: Path, loggers: Sequence[Logger]
 ) -> tuple[pl.Trainer, ModelCheckpoint]:
     """Train with early stopping; ``run``/checkpoints gets the best and the last checkpoint."""
     options = config.trainer
@@ -87,7 +87,7 @@ def fit(
     if options.ema_decay:
         average = warmed_up_average(options.ema_decay)
         callbacks.append(WeightAveraging(avg_fn=average, use_buffers=False))
-    if logger:
+    if loggers:
         callbacks.append(LearningRateMonitor())
     trainer = make_trainer(
         options.precision,
@@ -95,7 +95,7 @@ def fit(
         max_epochs=options.max_epochs,
         accumulate_grad_batches=options.effective_batch // options.device_batch,
         gradient_clip_val=options.gradient_clip or None,
-        logger=logger or False,
+        logger=loggers or False,
         log_every_n_steps=10,
         callbacks=callbacks,
         default_root_dir=run,

@@ -17,11 +17,12 @@ ORDER = [
     "labels", "id_files", "duplicates", "stratify", "split",
     "predictions", "scoring", "scoring.matching", "scoring.label_map", "data_report",
     "schema", "config", "runs", "launch", "pretrained", "download", "releases",
-    "sources", "gold",
-    "windows", "decoding", "hardware", "encoder", "datamodule", "module", "tracking", "training",
+    "sources", "gold", "sharing",
+    "windows", "decoding", "hardware", "encoder", "datamodule", "module", "wandb_run", "tracking",
+    "training",
     "estimate", "evaluation",
 ]  # fmt: skip
-WITHOUT_TORCH = ORDER[: ORDER.index("gold") + 1]
+WITHOUT_TORCH = ORDER[: ORDER.index("sharing") + 1]
 
 
 def imports_of(path: Path) -> set[str]:
