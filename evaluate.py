@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from medner.gold import read_gold
 from medner.launch import launch
 from medner.runs import find_checkpoint, load_config
-from medner.schema import EvaluationOptions
+from medner.schema import EvaluationOptions, LoggerConfig
 
 log = logging.getLogger("evaluate")
 
@@ -19,10 +19,12 @@ def evaluate(config: DictConfig, _: Path) -> None:
     log.info("model: %s", checkpoint)
     gold = read_gold(config.eval_dataset, config.corpora_dir, run)
     trained = load_config(run).trainer if run else EvaluationOptions(precision="32", device_batch=8)
+    chosen = config.logger or (load_config(run).logger if run else LoggerConfig())
 
     from medner import evaluation
+    from medner.tracking import log_evaluation
 
-    evaluation.evaluate(
+    scores = evaluation.evaluate(
         checkpoint,
         gold,
         run,
@@ -30,6 +32,8 @@ def evaluate(config: DictConfig, _: Path) -> None:
         device_batch=config.trainer.device_batch or trained.device_batch,
         accelerator=config.trainer.accelerator,
     )
+    folder = evaluation.results_folder(checkpoint, gold, run)
+    log_evaluation(chosen, config, run, checkpoint, gold, scores, folder)
 
 
 if __name__ == "__main__":

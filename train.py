@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -42,29 +42,39 @@ def train(config: DictConfig, run: Path) -> None:
     if gold:
         gold.check(labels.types)
 
+    from medner.checkpoints import Saved, read_saved
     from medner.repetition import compare
-    from medner.tracking import finish, make_logger
+    from medner.tracking import finish, log_training, make_loggers
     from medner.training import fit
 
     if config.run:
         module, data = take_up(config, parts, run)
+        saved = read_saved(run / LAST)
     else:
         module, data = build(config, labels, parts, pretrained)
+        saved = Saved()
         report["encoding"] = describe(config, parts, data)
         write_json(run / DATA_REPORT, report)
         log.info("%s", encoding_line(report))
     save_config(run, config)
     (run / METRICS).unlink(missing_ok=True)  # it says that the run has ended
-    logger = make_logger(config, run)
+    loggers = make_loggers(config, run, saved.step if config.run else None)
     ended_well = False
     try:
-        history, seconds = fit(config, module, data, run, logger)
-        scores = score_best(config, run, data, gold)
-        seconds += time.monotonic() - started
-        write_json(run / METRICS, metrics(config, module, history, seconds, scores))
+        history = fit(config, module, data, run, loggers)
+        scores = score_best(config, run, data, gold, loggers, history[-1]["step"])
+        figures = {
+            "seconds": round(saved.seconds + time.monotonic() - started, 1),
+            "epochs": len(history),
+            "best_validation_f1": max(row["f1"] for row in history),
+            "parameters": sum(p.numel() for p in module.parameters()),
+        }
+        log_training(loggers, run / BEST, figures)
+        parts = {name: part.to_dict() for name, part in scores.items()}
+        write_json(run / METRICS, {**figures, "weights": config.model.weights, "scores": parts})
         ended_well = True
     finally:
-        finish(logger, ended_well)
+        finish(loggers, ended_well)
     if config.model.weights == "random":
         log.info("the weights were random to begin with: no score of %s", config.model.name)
     log.info("run: %s", run)
@@ -102,20 +112,27 @@ def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
     return module, documents_for(module, config, parts)
 
 
-def score_best(config: DictConfig, run: Path, data: Any, gold: Gold | None) -> dict[str, Scores]:
-    """Predictions of the best epoch, and their scores: validation, test, and what else to score."""
-    from medner.evaluation import evaluate
+def score_best(
+    config: DictConfig, run: Path, data: Any, gold: Gold | None, loggers: Sequence[Any], step: int
+) -> dict[str, Scores]:
+    """Predictions of the best epoch, and their scores: validation, test, and what else to score.
+
+    ``step`` is the one at which training ended.
+    """
+    from medner.evaluation import evaluate, results_folder
     from medner.module import NerModule
+    from medner.tracking import log_part
     from medner.training import predict
 
     options = config.trainer
     best = NerModule.load(run / BEST)
     scores = {}
     for part in [part for part in ("validation", "test") if part in data.tokenised]:
-        documents = data.documents(part)
+        documents, path = data.documents(part), run / "predictions" / f"{part}.jsonl"
         predictions = predict(best, data, part, options.precision, options.accelerator)
-        write_predictions(run / "predictions" / f"{part}.jsonl", predictions, documents)
+        write_predictions(path, predictions, documents)
         scores[part] = score(documents, predictions)
+        log_part(loggers, part, scores[part], path, documents, step)
         log.info("\n%s, best epoch (strict)\n%s", part, table(scores[part]))
     if gold:
         scores[gold.name] = evaluate(
@@ -126,26 +143,9 @@ def score_best(config: DictConfig, run: Path, data: Any, gold: Gold | None) -> d
             device_batch=data.device_batch,
             accelerator=options.accelerator,
         )
+        path = results_folder(run / BEST, gold, run) / "predictions.jsonl"
+        log_part(loggers, gold.name, scores[gold.name], path, gold.documents, step)
     return scores
-
-
-def metrics(
-    config: DictConfig,
-    module: Any,
-    history: Sequence[Mapping[str, Any]],
-    seconds: float,
-    scores: Mapping[str, Scores],
-) -> dict[str, Any]:
-    best = max(history, key=lambda row: row["f1"])
-    return {
-        "seconds": round(seconds, 1),
-        "epochs": len(history),
-        "best_epoch": best["epoch"],
-        "best_validation_f1": best["f1"],
-        "parameters": sum(p.numel() for p in module.parameters()),
-        "weights": config.model.weights,
-        "scores": {name: part.to_dict() for name, part in scores.items()},
-    }
 
 
 def dry_run(config: DictConfig, run: Path) -> None:

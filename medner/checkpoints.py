@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -143,11 +143,18 @@ def finished(history: Sequence[Mapping[str, Any]], patience: int, max_epochs: in
     return epochs >= max_epochs or epochs - best_epoch(history)["epoch"] >= max(patience, 1)
 
 
-def read_state(checkpoint: Path) -> tuple[list[dict[str, Any]], float]:
-    """What :class:`RunCheckpoints` keeps in ``last.ckpt``: the history, and seconds of training."""
+class Saved(NamedTuple):
+    """What ``last.ckpt`` says of the training so far: the history, seconds, steps."""
+
+    history: Sequence[dict[str, Any]] = ()
+    seconds: float = 0.0
+    step: int = 0
+
+
+def read_saved(checkpoint: Path) -> Saved:
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     state = saved["callbacks"][RunCheckpoints.__qualname__]
-    return state["history"], state["seconds"]
+    return Saved(state["history"], state["seconds"], saved["global_step"])
 
 
 def rescale_progress(checkpoint: dict[str, Any], micro_batches: int) -> None:

@@ -6,6 +6,7 @@ Imported before everything heavy, so that a wrong option is told within a second
 import difflib
 from collections.abc import Iterable
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -49,6 +50,10 @@ _PATHS = (
     "groups",
 )
 _SHARES = ("warmup", "attention_dropout", "ema_decay")
+NO_TENSORBOARD = (
+    "logger=tensorboard: neither tensorboard nor tensorboardX is installed; "
+    "pip install 'medner[tensorboard]'"
+)
 
 
 def check(config: DictConfig) -> None:
@@ -79,6 +84,9 @@ def check(config: DictConfig) -> None:
         _check_window(config.window)
         # no hardware has a say in whether the batches fit together: this can be told at once
         resolve(config.copy(), HardwareConfig(name="any"))
+    asked = config.logger is not None and config.logger.tensorboard is not None
+    if asked and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
+        raise ConfigError(NO_TENSORBOARD)
     if config.get("run") is not None and config.get("ckpt_path") is not None:
         raise ConfigError("run and ckpt_path contradict each other; give one of them")
 
@@ -225,7 +233,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, AssertionError):
         return (
             f"{' '.join(lines)}: an option of a group that is null; choose the group first, as in "
-            "eval_dataset=NAME eval_dataset.path=..."
+            "eval_dataset=NAME eval_dataset.path=... or logger=wandb logger.wandb.offline=true "
+            "(several: 'logger=[csv,wandb]')"
         )
     return " ".join(lines)
 

@@ -33,8 +33,7 @@ def evaluate(
         run: its folder, if there is one.
         precision, device_batch, accelerator: to predict with.
 
-    ``evaluations/NAME_MAP`` in the run's folder, or beside the checkpoint, gets predictions.jsonl
-    and metrics.json.
+    The :func:`results_folder` gets predictions.jsonl and metrics.json.
 
     Raises:
         ConfigError: if the label map is none for this model, or a card is asked for that is not
@@ -52,8 +51,8 @@ def evaluate(
     mapped = map_predictions(gold.label_map, gold.documents, predictions, gold.types)
     scores = score(gold.documents, mapped.predictions)
 
-    map_name = gold.label_map.name if gold.label_map else "identity"
-    folder = (run or checkpoint.parent) / "evaluations" / f"{gold.name}_{map_name}"
+    map_name = _map_name(gold)
+    folder = results_folder(checkpoint, gold, run)
     replaced = folder.exists()
     write_predictions(folder / "predictions.jsonl", predictions, gold.documents)
     write_json(
@@ -73,3 +72,12 @@ def evaluate(
     log.info("\n%s, label map: %s (strict)\n%s", gold.name, map_name, table(scores))
     log.info("written: %s%s", folder, " (in place of an earlier one)" if replaced else "")
     return scores
+
+
+def results_folder(checkpoint: Path, gold: Gold, run: Path | None) -> Path:
+    """``evaluations/NAME_MAP`` in the run's folder, or beside the checkpoint."""
+    return (run or checkpoint.parent) / "evaluations" / f"{gold.name}_{_map_name(gold)}"
+
+
+def _map_name(gold: Gold) -> str:
+    return gold.label_map.name if gold.label_map else "identity"

@@ -9,6 +9,7 @@ predictions/       validation.jsonl, test.jsonl
 metrics.json       written last: its presence says that the run ended well
 train.log
 evaluations/       one folder for each evaluation
+metrics.csv, tensorboard/, wandb/, tracker.json    what trackers write, and which W&B run it is
 """
 
 import logging

@@ -135,11 +135,30 @@ class ExperimentConfig(TrainingOptions):
 
 
 @dataclass
-class LoggerConfig:
-    name: str = "???"
+class CsvConfig:
+    """``metrics.csv`` in the run's folder."""
+
+
+@dataclass
+class TensorBoardConfig:
+    """Event files in ``tensorboard`` in the run's folder."""
+
+
+@dataclass
+class WandbConfig:
     project: str = "medner"
     entity: str | None = None  # W&B team; null: the account's own
     offline: bool | None = None  # null: where there is no account
+    log_text: bool = False  # send texts and mentions along with the predictions
+
+
+@dataclass
+class LoggerConfig:
+    """The trackers that are chosen; null are the others."""
+
+    csv: CsvConfig | None = None
+    tensorboard: TensorBoardConfig | None = None
+    wandb: WandbConfig | None = None
 
 
 @dataclass
@@ -156,7 +175,7 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     experiment: ExperimentConfig | None = None
-    logger: LoggerConfig | None = None
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
     eval_dataset: EvalDatasetConfig | None = None  # scored on when training is done
     dry_run: bool = False  # print the data report and an estimate of time, and stop
 
@@ -176,6 +195,7 @@ class EvaluateConfig:
     corpora_dir: str = "corpora"
     eval_dataset: EvalDatasetConfig = field(default_factory=EvalDatasetConfig)
     trainer: EvaluationOptions = field(default_factory=EvaluationOptions)
+    logger: LoggerConfig | None = None  # null: the trackers of the run that is evaluated
 
 
 def register() -> None:

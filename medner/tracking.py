@@ -1,73 +1,195 @@
-"""Loggers: Lightning's own, set up so that nothing of the data or of this machine leaves it."""
+"""Trackers: Lightning's loggers, writing below the run's folder, and what the end of a run adds."""
 
+import csv
+import hashlib
+import json
 import logging
-import netrc
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from medner.config import NO_TENSORBOARD
+from medner.data_report import fingerprint
+from medner.documents import Document
+from medner.errors import UserError
+from medner.files import write_json
+from medner.gold import Gold
+from medner.scoring.matching import Scores
+from medner.sharing import code_version, file_digest, fingerprints, shareable_options
+from medner.wandb_run import WandbRun
 
 log = logging.getLogger(__name__)
-_LOCAL = {"path", "test_ids", "groups", "output_dir", "corpora_dir", "hub_mirror"}
+TRACKER = "tracker.json"  # in a run's folder: id, name and group of its W&B run
 
 
-def make_logger(config: DictConfig, run: Path) -> Logger | None:
-    """The logger that ``config.logger`` names; it writes into the run's folder."""
-    settings = config.logger
-    if settings is None or settings.name == "none":
-        return None
-    if settings.name == "csv":
-        return CSVLogger(run, name="", version="")
-    import wandb
+def make_loggers(config: DictConfig, run: Path, resumed_from: int | None = None) -> list[Logger]:
+    """The trackers that ``config.logger`` names, for a training in the folder ``run``.
 
-    offline = settings.offline if settings.offline is not None else not _has_account()
-    tracked = wandb.init(
-        project=settings.project,
-        entity=settings.entity,
-        name=f"{config.model.label}-{config.data.name}",
-        dir=str(run),
-        mode="offline" if offline else "online",
-        config=_shareable(OmegaConf.to_container(config, resolve=True)),
-        # console, command line and repository could hold names of files or patients
-        settings=wandb.Settings(
-            console="off",
-            disable_git=True,
-            save_code=False,
-            silent=True,
-            x_disable_meta=True,
-            x_disable_stats=True,
-        ),
-    )
-    if offline:
-        log.info("W&B: offline, in %s; `wandb sync` sends it", Path(tracked.dir).parent)
-    return WandbLogger(experiment=tracked)
+    Args:
+        resumed_from: the step at which an interrupted training is taken up again, None for a new
+            one. What the trackers were told of this step and those after it is forgotten, or told
+            again; W&B goes on with the same run.
+
+    Raises:
+        UserError: if a tracker's package is missing.
+    """
+    loggers = _local_loggers(config.logger, run, resumed_from)
+    if config.logger.wandb is not None:
+        loggers += _wandb_training(config, run, resumed=resumed_from is not None)
+    return loggers
 
 
-def finish(logger: Logger | None, ended_well: bool) -> None:
-    """Close a tracker's run: without it W&B shows a crash, or a run that never ends."""
-    if isinstance(logger, WandbLogger):
-        logger.finalize("success" if ended_well else "failed")
-        logger.experiment.finish(exit_code=0 if ended_well else 1)
+def log_evaluation(
+    chosen: DictConfig, config: DictConfig, run: Path | None, checkpoint: Path, gold: Gold,
+    scores: Scores, folder: Path,
+) -> None:  # fmt: skip
+    """Tell trackers of an evaluation whose results are in ``folder``.
+
+    In W&B it is a run of its own, whose configuration names the run and the checkpoint evaluated.
+
+    Args:
+        chosen: a LoggerConfig.
+        run: folder of the model's run, if there is one.
+    """
+    loggers = _local_loggers(chosen, folder, None)
+    if chosen.wandb is not None:
+        trained = _tracked(run) if run else {}
+        digest = file_digest(checkpoint)
+        started = WandbRun.start(
+            chosen.wandb,
+            folder,
+            name=f"{trained.get('name', digest[:8])} on {gold.name}",
+            group=trained.get("group") or _sweep(),
+            job_type="evaluation",
+            config={
+                **shareable_options(config),
+                "code": code_version(),
+                "fingerprints": {"data": fingerprint(gold.documents)},
+                "trained": {**trained, "checkpoint_sha256": digest},
+            },
+        )
+        loggers += [started] if started else []
+    log_part(loggers, gold.name, scores, folder / "predictions.jsonl", gold.documents)
+    finish(loggers, ended_well=True)
 
 
-def _shareable(values: dict[str, Any]) -> dict[str, Any]:
-    """Without the options that hold paths, be it of a model."""
-    return {
-        key: _shareable(value) if isinstance(value, dict) else value
-        for key, value in values.items()
-        if key not in _LOCAL and not (key == "name" and Path(str(value)).exists())
+def log_part(
+    loggers: Sequence[Logger], part: str, scores: Scores, predictions: Path,
+    documents: Sequence[Document], step: int = 0,
+) -> None:  # fmt: skip
+    """Tell the trackers how well a part of the data was predicted.
+
+    All get ``PART/f1`` and the like; W&B also a table and a chart by type, and the predictions, of
+    which it is told no more than it may.
+
+    Args:
+        predictions: their file.
+        step: the optimiser step at which training ended.
+    """
+    overall = scores.overall
+    figures = {
+        f"{part}/f1": overall.f1,
+        f"{part}/precision": overall.precision,
+        f"{part}/recall": overall.recall,
+        f"{part}/macro_f1": scores.macro_f1,
     }
+    for logger in loggers:
+        if isinstance(logger, WandbRun):
+            logger.log_part(part, scores, figures, predictions, documents)
+        else:
+            logger.log_metrics(figures, step)
+            logger.save()
 
 
-def _has_account() -> bool:
-    if os.environ.get("WANDB_MODE"):  # the user's own word
-        return os.environ["WANDB_MODE"] == "online"
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
-    try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+def log_training(loggers: Sequence[Logger], checkpoint: Path, figures: Mapping[str, float]) -> None:
+    """Give W&B the best checkpoint, and ``figures`` of the whole training for its summary."""
+    for logger in loggers:
+        if isinstance(logger, WandbRun):
+            logger.log_training(checkpoint, figures)
+
+
+def finish(loggers: Sequence[Logger], ended_well: bool) -> None:
+    """Close the trackers' files and runs: without it W&B shows a crash, or a run without end."""
+    for logger in loggers:
+        logger.finalize("success" if ended_well else "failed")
+        if isinstance(logger, WandbRun):
+            logger.close(ended_well)
+
+
+def _local_loggers(chosen: DictConfig, folder: Path, resumed_from: int | None) -> list[Logger]:
+    """Those that write files and nothing else."""
+    loggers: list[Logger] = []
+    if chosen.csv is not None:
+        loggers.append(_csv_logger(folder, resumed_from))
+    if chosen.tensorboard is not None:
+        try:
+            loggers.append(
+                TensorBoardLogger(
+                    folder, name="", version="tensorboard", default_hp_metric=False,
+                    purge_step=resumed_from,
+                )
+            )  # fmt: skip
+        except ModuleNotFoundError:
+            raise UserError(NO_TENSORBOARD) from None
+    return loggers
+
+
+def _csv_logger(folder: Path, resumed_from: int | None) -> CSVLogger:
+    """Lightning's deletes the file of an earlier training: its rows are written again first."""
+    path = folder / "metrics.csv"
+    rows = []
+    if resumed_from is not None and path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["step"]) < resumed_from]
+    logger = CSVLogger(folder, name="", version="")
+    if rows:
+        logger.experiment.metrics = [{k: v for k, v in row.items() if v != ""} for row in rows]
+        logger.save()
+    return logger
+
+
+def _wandb_training(config: DictConfig, run: Path, resumed: bool) -> list[WandbRun]:
+    earlier = _tracked(run) if resumed else {}
+    options = shareable_options(config)
+    if resumed:
+        # W&B has it; whether it is a folder's cannot be told from another working folder
+        del options["model"]["name"]
+    started = WandbRun.start(
+        config.logger.wandb,
+        run,
+        id=earlier.get("id"),
+        name=earlier.get("name") or _name(config),
+        group=earlier["group"] if earlier else _sweep(),
+        job_type="training",
+        config={**options, "code": code_version(), "fingerprints": fingerprints(run)},
+    )
+    if started is None:
+        return []
+    write_json(run / TRACKER, {"wandb": started.identity()})
+    return [started]
+
+
+def _tracked(run: Path) -> dict[str, Any]:
+    """Id, name and group of the W&B run of a training, if it has one."""
+    path = run / TRACKER
+    return json.loads(path.read_text(encoding="utf-8"))["wandb"] if path.is_file() else {}
+
+
+def _name(config: DictConfig) -> str:
+    fold = f"-fold{config.data.split.fold}" if config.data.split.fold else ""
+    seed = f"-seed{config.seed}" if config.seed else ""
+    return f"{config.model.label}-{config.data.name}{fold}{seed}"
+
+
+def _sweep() -> str | None:
+    """A name for the multirun that this job belongs to; not its folder's, which could be any."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    settings = HydraConfig.get()
+    folder = Path(settings.runtime.cwd, settings.sweep.dir).resolve()
+    return f"sweep-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"

@@ -20,10 +20,11 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from medner import interruption
 from medner.checkpoints import (
     RunCheckpoints,
+    Saved,
     WholeCheckpoints,
     best_epoch,
     finished,
-    read_state,
+    read_saved,
 )  # fmt: skip
 from medner.config import divisor
 from medner.datamodule import NerDataModule
@@ -66,28 +67,28 @@ def make_trainer(precision: str, accelerator: str, **options: object) -> pl.Trai
 
 
 def fit(
-    config: DictConfig, module: NerModule, data: NerDataModule, run: Path, logger: Logger | None
-) -> tuple[list[dict[str, Any]], float]:
+    config: DictConfig, module: NerModule, data: NerDataModule, run: Path, loggers: Sequence[Logger]
+) -> list[dict[str, Any]]:
     """Train until the end, from ``run``/checkpoints/last.ckpt if there is one.
 
     Returns:
-        The history, a row an epoch, and the seconds of training in earlier calls.
+        The history, a row an epoch.
 
     Raises:
         UserError: if memory runs out, or the loss is not finite.
         Interrupted: if a signal asked for an end.
     """
     options, last = config.trainer, run / LAST
-    history, seconds = read_state(last) if last.exists() else ([], 0.0)
-    if finished(history, options.patience, options.max_epochs):
-        log.info("training has ended already, with epoch %d", len(history))
-        return history, seconds
+    saved = read_saved(last) if last.exists() else Saved()
+    if finished(saved.history, options.patience, options.max_epochs):
+        log.info("training has ended already, with epoch %d", len(saved.history))
+        return saved.history
     while True:
         try:
-            history = _fit(config, module, data, run, logger)
+            history = _fit(config, module, data, run, loggers)
             for line in disappointments(history, options, data.steps_an_epoch):
                 log.warning("%s", line)
-            return history, seconds
+            return history
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -105,7 +106,7 @@ def fit(
 
 
 def _fit(
-    config: DictConfig, module: NerModule, data: NerDataModule, run: Path, logger: Logger | None
+    config: DictConfig, module: NerModule, data: NerDataModule, run: Path, loggers: Sequence[Logger]
 ) -> list[dict[str, Any]]:
     options = config.trainer
     checkpoints = RunCheckpoints(run, options.patience, options.save_minutes)
@@ -113,7 +114,7 @@ def _fit(
     if options.ema_decay:
         average = warmed_up_average(options.ema_decay)
         callbacks.append(WeightAveraging(avg_fn=average, use_buffers=False))
-    if logger:
+    if loggers:
         callbacks.append(LearningRateMonitor())
     trainer = make_trainer(
         options.precision,
@@ -121,7 +122,7 @@ def _fit(
         max_epochs=options.max_epochs,
         accumulate_grad_batches=data.micro_batches,
         gradient_clip_val=options.gradient_clip or None,
-        logger=logger or False,
+        logger=loggers or False,
         log_every_n_steps=10,
         callbacks=callbacks,
         default_root_dir=run,

@@ -230,7 +230,7 @@ Start = Callable[..., "Future[Ended]"]
 
 
 @pytest.fixture(scope="session")
-def environment(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def verbs_environment(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Of the verbs in tests: a home of their own, the small corpora, no hub."""
     return {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ} | {
         "HOME": str(tmp_path_factory.mktemp("home")),
@@ -242,7 +242,7 @@ def environment(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 @pytest.fixture(scope="session")
-def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(verbs_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """``run("train.py", "model=...", cwd=..., env=...)``, in an environment of its own.
 
     With ``torch=False`` an import of torch or transformers is an error.
@@ -255,7 +255,7 @@ def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
         verb: str, *args: str, cwd: Path = ROOT, env: dict[str, str] | None = None,
         torch: bool = True,
     ) -> Ended:  # fmt: skip
-        env = environment | (env or {}) | ({} if torch else {"PYTHONPATH": str(blocker)})
+        env = verbs_environment | (env or {}) | ({} if torch else {"PYTHONPATH": str(blocker)})
         command = [sys.executable, str(ROOT / verb) if cwd != ROOT else verb, *map(str, args)]
         ended = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
         return Ended(ended.returncode, ended.stdout, ended.stderr)

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import zipfile
@@ -110,6 +109,13 @@ ERRORS = {
     "an option of a group not chosen": (
         "train.py", "eval_dataset.path=x.zip", r"a group that is null; .* eval_dataset=NAME",
     ),
+    "an option of a tracker not chosen": (
+        "train.py", "logger=csv logger.wandb.offline=true", r"logger=wandb logger\.wandb\.offline",
+    ),
+    "misspelt option of a tracker": (
+        "train.py", "logger.wandb.ofline=true", r"logger\.wandb\.ofline: .*did you mean offline",
+    ),
+    "an option of no tracker": ("train.py", "logger.offline=true", r"logger\.offline: .*csv, tens"),
     "an empty path": ("train.py", "data=brat data.path=", r"data\.path= is empty; give a path"),
     "an unknown part": ("train.py", "data=demo +data.parts.dev=*", r"data\.parts\.dev: the parts"),
     "a path to be quoted": (
@@ -227,18 +233,14 @@ def trainings(
             "model=modernbert", "trainer.precision=16", "eval_dataset=ncbi",
             f"hub_mirror={mirror}", *SHORT,
         ),
-        "wandb": ("model=biobert", f"hub_mirror={mirror}", "trainer.max_epochs=1"),
         "random": (
             "data=ncbi", "model=biomedbert", "model.weights=random", f"hub_mirror={bare}", *SHORT,
         ),
     }  # fmt: skip
     started = {}
     for name, command in commands.items():
-        folder = tmp_path_factory.mktemp(name)
-        (folder / "cwd").mkdir()
-        cwd = folder / "cwd" if name == "wandb" else ROOT
-        out = folder / "runs"
-        started[name] = out, start("train.py", *command, f"output_dir={out}", cwd=cwd)
+        out = tmp_path_factory.mktemp(name) / "runs"
+        started[name] = out, start("train.py", *command, f"output_dir={out}")
     yield started
     for out, ended in started.values():
         ended.cancel()
@@ -386,61 +388,6 @@ def test_random_weights_need_none_and_the_log_says_so(trainings: dict) -> None:
     parts = read_json(one_run(out) / "split.json")["parts"]  # the corpus's own
     assert [len(parts[part]) for part in ("train", "validation", "test")] == [8, 3, 4]
     assert all(id.startswith("2") for id in parts["validation"])
-
-
-# ---------------------------------------------------------------- Weights & Biases
-
-
-def wandb_records(path: Path) -> list:
-    """The records of an offline run's file, which is a LevelDB log."""
-    from wandb.proto import wandb_internal_pb2
-
-    data, at, records, pieces = path.read_bytes(), 7, [], b""
-    while at + 7 <= len(data):
-        if 32768 - at % 32768 < 7:  # too little of the block for another header
-            at += 32768 - at % 32768
-            continue
-        _, length, kind = struct.unpack_from("<IHB", data, at)
-        pieces += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # a whole record, or the last piece of one
-            records.append(wandb_internal_pb2.Record.FromString(pieces))
-            pieces = b""
-    return records
-
-
-@pytest.fixture(scope="module")
-def wandb_run(trainings: dict) -> tuple[Path, Ended]:
-    """A run with the default logger, without account or network."""
-    out, ended = trainings["wandb"]
-    return one_run(out), ended.result().well()
-
-
-def test_without_an_account_wandb_runs_offline_and_ends(wandb_run: tuple[Path, Ended]) -> None:
-    folder, ended = wandb_run
-    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-    records = wandb_records(file)
-    kinds = [record.WhichOneof("record_type") for record in records]
-    assert {"run", "history", "exit"} <= set(kinds)
-    assert [record.exit.exit_code for record in records if record.HasField("exit")] == [0]
-    assert (folder / "metrics.json").is_file()
-    assert ended.stderr == ""
-
-
-def test_what_wandb_gets_names_no_place_on_this_machine(
-    wandb_run: tuple[Path, Ended], corpora: Path, mirror: Path
-) -> None:
-    folder, _ = wandb_run
-    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-    records = [str(record) for record in wandb_records(file)]
-    assert any("biobert-maccrobat" in record for record in records)
-    for place in (corpora.name, str(mirror), str(folder.parent)):
-        found = [record[:2000] for record in records if place in record]
-        assert not found, f"{place} is in {found[0]}"
-
-
-def test_a_run_writes_nothing_where_it_was_started(wandb_run: tuple[Path, Ended]) -> None:
-    assert list((wandb_run[0].parent.parent / "cwd").iterdir()) == []
 
 
 # ---------------------------------------------------------------- evaluation

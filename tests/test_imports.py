@@ -17,11 +17,11 @@ ORDER = [
     "labels", "id_files", "duplicates", "stratify", "split",
     "predictions", "scoring", "scoring.matching", "scoring.label_map", "data_report",
     "schema", "config", "runs", "interruption", "launch", "pretrained", "download", "releases",
-    "sources", "resume", "parts", "gold",
-    "windows", "decoding", "hardware", "encoder", "datamodule", "module", "tracking",
+    "sources", "resume", "parts", "gold", "sharing",
+    "windows", "decoding", "hardware", "encoder", "datamodule", "module", "wandb_run", "tracking",
     "checkpoints", "training", "estimate", "evaluation", "repetition",
 ]  # fmt: skip
-WITHOUT_TORCH = ORDER[: ORDER.index("gold") + 1]
+WITHOUT_TORCH = ORDER[: ORDER.index("sharing") + 1]
 
 
 def imports_of(path: Path) -> set[str]:

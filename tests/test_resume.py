@@ -33,10 +33,10 @@ Start = Callable[..., subprocess.Popen]
 
 
 @pytest.fixture(scope="module")
-def process(environment: dict[str, str]) -> Start:
+def process(verbs_environment: dict[str, str]) -> Start:
     def process(*words: str, **options: object) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, *map(str, words)], cwd=ROOT, env=environment, text=True,
+            [sys.executable, *map(str, words)], cwd=ROOT, env=verbs_environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
         )  # fmt: skip
 

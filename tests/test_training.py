@@ -46,7 +46,7 @@ def test_out_of_memory_says_which_settings_to_lower(
     memory_for(1, monkeypatch)
     module = small_module(tokenizer_files)
     with pytest.raises(UserError) as caught:
-        fit(options(), module, data_for(module), tmp_path, None)
+        fit(options(), module, data_for(module), tmp_path, ())
     assert re.fullmatch(
         r"out of memory with 4 windows of up to 24 tokens at once in precision 32; try "
         r"trainer\.device_batch=2, .*hardware\.auto_batch=true, or trainer\.precision=16 .*",
@@ -67,7 +67,7 @@ def test_auto_batch_halves_the_batch_and_goes_on(
         config.hardware.name, config.hardware.auto_batch = "cpu", True
         module = small_module(tokenizer_files, dropout=0.0, learning_rate=1e-3)
         run = tmp_path / str(windows)
-        history, _ = fit(config, module, data_for(module), run, None)
+        history = fit(config, module, data_for(module), run, ())
         ended[windows] = history, weights(NerModule.load(run / LAST))
         assert config.trainer.device_batch == windows
     going_on = [r.message for r in caplog.records if "going on with" in r.message]
@@ -111,7 +111,7 @@ def test_a_loss_that_is_no_number_names_the_documents(
     monkeypatch.setattr(NerModule, "forward", forward)
     module = small_module(tokenizer_files)
     with pytest.raises(UserError) as caught:
-        fit(options(save_minutes=0), module, data_for(module), tmp_path, None)
+        fit(options(save_minutes=0), module, data_for(module), tmp_path, ())
     assert re.match(rf"the loss is nan after step {at + 1}, in precision 32", str(caught.value))
     assert f"with documents {', '.join(poisoned)};" in str(caught.value)
     # what was saved before is sound
