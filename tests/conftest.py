@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores; torch reads it once
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Three mentions of each of MACCROBAT's types: a model that learns them by heart finds them again.

@@ -145,6 +145,7 @@ def test_two_cards_do_not_turn_a_run_into_ddp(monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(lightnings_own.strategy, DDPStrategy)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card here")
 def test_a_run_on_a_card_that_is_not_there_is_one_line(
     run: Run, mirror: Path, tmp_path: Path
