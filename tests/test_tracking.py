@@ -688,7 +688,8 @@ def test_a_missing_tensorboard_is_told_at_once(verb: str, monkeypatch: pytest.Mo
 
 
 def test_tensorboard_forgets_what_comes_after_the_step_of_resumption(tmp_path: Path) -> None:
-    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     from medner.tracking import finish, make_loggers
 
     config = composed("train", "logger=tensorboard")
@@ -697,7 +698,7 @@ def test_tensorboard_forgets_what_comes_after_the_step_of_resumption(tmp_path: P
         for step in steps:
             loggers[0].log_metrics({"val/f1": step / 100}, step)
         finish(loggers, ended_well=True)
-    read = events.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    read = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in read.Scalars("val/f1")] == [10, 15, 20, 30]
 
 
