@@ -19,8 +19,18 @@ from medner.launch import jobs_table, launch
 from medner.parts import Parts, own_parts, read_and_split
 from medner.predictions import write_predictions
 from medner.pretrained import locate
-from medner.resume import own_options
-from medner.runs import BEST, DATA_REPORT, LAST, METRICS, SPLIT, claim, discard, save_config
+from medner.resume import changes, own_options
+from medner.runs import (
+    BEST,
+    DATA_REPORT,
+    LAST,
+    METRICS,
+    SPLIT,
+    claim,
+    discard,
+    load_config,
+    save_config,
+)  # fmt: skip
 from medner.scoring.matching import Scores, score, table
 
 log = logging.getLogger("train")
@@ -105,6 +115,8 @@ def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
     from medner.hardware import check_card
     from medner.module import NerModule
 
+    for line in changes(load_config(run), config):
+        log.info("%s", line)
     check_card(config.trainer.accelerator, f"run={run}")
     resolve(config, config.hardware, given_by=f"run {run}")
     pl.seed_everything(config.seed, verbose=False)

@@ -72,7 +72,7 @@ def check(config: DictConfig) -> None:
         value = None if own and key.startswith("eval_dataset.") else OmegaConf.select(config, key)
         if value is not None and value not in choices:
             raise ConfigError(f"{key}={value}: takes {_either(choices)}")
-    for key, value in _leaves(config):
+    for key, value in leaves(config):
         _check_value(key, value)
     if "data" in config:
         if own:
@@ -255,13 +255,14 @@ def _explain_key(error: OmegaConfBaseException) -> str:
     return f"{key}: {problem}"
 
 
-def _leaves(config: DictConfig, prefix: str = "") -> Iterable[tuple[str, Any]]:
+def leaves(config: DictConfig, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Every option that is set, by its full name."""
     for key in config:
         if OmegaConf.is_missing(config, key):
             continue
         value = config[key]
         if isinstance(value, DictConfig):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", value
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from medner.config import leaves
 from medner.errors import ConfigError, UserError
 from medner.runs import LAST, load_config
 
@@ -52,11 +53,20 @@ def own_options(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return config
 
 
+def changes(before: DictConfig, now: DictConfig) -> list[str]:
+    """A line for each option that a call has changed, for the log of a run that goes on."""
+    old, new = dict(leaves(before)), dict(leaves(now))
+    return [
+        f"{key}={new.get(key)}  (command line; it was {old.get(key)})"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and key != "run"
+    ]
+
+
 def _take(
     config: DictConfig, composed: DictConfig, override: str, free: Sequence[str], verb: str
 ) -> None:
-    option = override.lstrip("+~").partition("=")[0]
-    key = option.partition("@")[0].replace("/", ".")
+    key = override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
     if key == verb or key.startswith("hydra."):
         return
     if not any(f"{key}.".startswith(f"{name}.") for name in free):

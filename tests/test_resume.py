@@ -215,6 +215,7 @@ def test_a_run_that_has_ended_is_scored_again_and_may_go_further(
     assert "training has ended already, with epoch 3" in ended.stdout
     assert result(copy) == result(whole)
     run("train.py", f"run={copy}", "trainer.max_epochs=4").well()
+    assert "trainer.max_epochs=4  (command line; it was 3)" in (copy / "train.log").read_text()
     history = json.loads((copy / "history.json").read_text())
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
     assert history[:3] == json.loads((whole / "history.json").read_text())
