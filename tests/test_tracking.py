@@ -579,6 +579,7 @@ def test_a_server_that_falls_silent_is_given_up_at_the_end(
     assert any("val/f1" in str(record) for record in wandb_records(file))  # for `wandb sync`
 
 
+@pytest.mark.filterwarnings("ignore:.*exists and is not empty")  # as in a training
 def test_a_resumed_training_goes_on_in_the_same_run(
     tmp_path: Path, environment: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
