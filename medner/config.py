@@ -18,7 +18,7 @@ from medner.corpora import FORMATS, ON_ERROR
 from medner.corpora.errata import ERRATA
 from medner.errors import ConfigError
 from medner.labels import FLATTEN
-from medner.schema import EvaluateConfig, HardwareConfig, TrainConfig, TrainingOptions
+from medner.schema import PROJECT, EvaluateConfig, HardwareConfig, TrainConfig, TrainingOptions
 from medner.split import PARTS, check_options
 
 ACCELERATORS = ("auto", "cpu", "gpu")
@@ -223,8 +223,10 @@ def explain(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, MissingConfigException):
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
-        if error.options and option:
-            return f"{group}={option}: {group} takes {_either(error.options)}"
+        # Hydra does not tell the choices where several were chosen
+        known = error.options or sorted(p.stem for p in (PROJECT / "conf" / group).glob("*.yaml"))
+        if known and group:
+            return f"{group}={option}: {group} takes {_either(known)}"
     if isinstance(error, OverrideParseException):
         name, equals, value = (part.strip() for part in error.override.partition("="))
         if not equals:

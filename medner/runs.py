@@ -92,6 +92,8 @@ def save_config(run: Path, config: DictConfig) -> None:
         value = OmegaConf.select(config, key)
         if value is not None:
             OmegaConf.update(config, key, str(Path(value).expanduser().resolve()))
+    if Path(config.model.name).is_dir():  # and not a name on the hub
+        config.model.name = str(Path(config.model.name).resolve())
     with written_whole(run / CONFIG) as file:
         file.write(OmegaConf.to_yaml(config, resolve=True))
 

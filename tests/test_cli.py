@@ -73,6 +73,9 @@ def test_the_block_on_torch_blocks(run: Run, tmp_path: Path) -> None:
 # name: verb, options, what the line says. {hub} is a mirror, {bare} the same without weights.
 ERRORS = {
     "unknown choice": ("train.py", "model=bilbert", r"model=bilbert: .*biobert, bioformer"),
+    "unknown among several": (
+        "train.py", "logger=[csv,wand]", r"logger=wand: logger takes csv, none, tensorboard or wa",
+    ),
     "no choice": ("train.py", "logger=null", r"group override must be a string"),
     "misspelt option": ("train.py", "trainer.max_epoch=3", r"trainer\.max_epoch: .*max_epochs"),
     "misspelt group": ("train.py", "modle=biobert", r"modle: .*did you mean model"),

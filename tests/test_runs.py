@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def make_run(folder: Path, age: int, best: bool = True) -> Path:
     folder.mkdir(parents=True)
-    save_config(folder, OmegaConf.create({"seed": 3}))
+    save_config(folder, OmegaConf.create({"seed": 3, "model": {"name": "a/b"}}))
     if best:
         (folder / BEST).parent.mkdir()
         (folder / BEST).write_bytes(b"")
@@ -135,11 +135,14 @@ def test_paths_are_saved_so_that_they_hold_anywhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = OmegaConf.structured(TrainConfig)
+    (tmp_path / "models" / "mine").mkdir(parents=True)
     config.data.path, config.data.split.test_ids = "corpus", "ids.txt"
+    config.model.name = "models/mine"
     save_config(tmp_path / "run", config)
     saved = OmegaConf.load(tmp_path / "run" / "config.yaml")
     assert saved.data.path == str(tmp_path / "corpus")
     assert saved.data.split.test_ids == str(tmp_path / "ids.txt")
+    assert saved.model.name == str(tmp_path / "models" / "mine")
 
 
 @pytest.mark.parametrize(
