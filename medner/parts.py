@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from medner.config import uses_official_split
 from medner.corpora import Corpus
@@ -68,8 +68,7 @@ def own_parts(run: Path, source: DictConfig, corpora_dir: str) -> tuple[Corpus, 
     Raises:
         UserError: if these are not the documents; DataError as of ``open_corpus``.
     """
-    # it has a path; nothing is fetched from where a run's folder says
-    corpus = open_corpus(OmegaConf.merge(source, {"release": None}), corpora_dir)
+    corpus = open_corpus(source, corpora_dir)
     if fingerprint(corpus.documents) != read_json(run / DATA_REPORT)["fingerprint"]:
         raise UserError(f"{source.path}: not the documents that {run} was trained on")
     by_id = {document.id: document for document in corpus.documents}

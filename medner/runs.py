@@ -112,10 +112,13 @@ def load_config(run: Path) -> DictConfig:
         # a run saves what is resolved; resolving would read the environment for whoever wrote this
         if found := _interpolation(OmegaConf.to_container(saved)):
             raise ValueError(f"{found} is an interpolation, which no run saves")
-        return OmegaConf.merge(OmegaConf.structured(TrainConfig), saved)
+        config = OmegaConf.merge(OmegaConf.structured(TrainConfig), saved)
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         problem = str(error).splitlines()[0]
         raise UserError(f"{path}: not the options of a run: {problem}") from None
+    for corpus in filter(None, (config.data, config.eval_dataset)):
+        corpus.release = None  # a run knows the path; nothing is fetched from where its folder says
+    return config
 
 
 def _interpolation(values: Any) -> str | None:

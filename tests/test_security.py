@@ -28,6 +28,7 @@ from medner.encoder import build_encoder, encoder_config
 from medner.errors import UserError
 from medner.module import NerModule
 from medner.runs import BEST, CONFIG, load_config, save_config
+from medner.schema import TrainConfig
 from medner.sources import open_corpus
 
 BIOBERT, BIOFORMER = "dmis-lab/biobert-v1.1", "bioformers/bioformer-16L"
@@ -324,7 +325,9 @@ def test_nothing_is_fetched_from_where_a_run_s_folder_says(run: Run, tmp_path: P
     )
     try:
         with pytest.raises(UserError):  # what came is no corpus, but it came
-            open_corpus(load_config(theirs).data, tmp_path / "corpora")
+            schema = OmegaConf.structured(TrainConfig)
+            trusting = OmegaConf.merge(schema, OmegaConf.load(theirs / CONFIG))
+            open_corpus(trusting.data, tmp_path / "corpora")
         assert (tmp_path / "mark").read_text() == "planted"
         (tmp_path / "mark").unlink()
         shutil.rmtree(tmp_path / "corpora")
@@ -335,6 +338,14 @@ def test_nothing_is_fetched_from_where_a_run_s_folder_says(run: Run, tmp_path: P
         server.server_close()
     assert "corpus brat: path is not set" in ended.error()
     assert not (tmp_path / "mark").exists() and not (tmp_path / "corpora").exists()
+
+
+def test_no_address_is_taken_from_a_run_s_folder(tmp_path: Path) -> None:
+    """Neither of the corpus it was trained on, nor of one that it was scored on."""
+    save_config(tmp_path, composed("train", "data=ncbi", "eval_dataset=bc5cdr"))
+    config, saved = load_config(tmp_path), OmegaConf.load(tmp_path / CONFIG)
+    assert saved.data.release.files and saved.eval_dataset.release.files
+    assert config.data.release is None and config.eval_dataset.release is None
 
 
 @pytest.mark.parametrize(
