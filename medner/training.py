@@ -29,9 +29,10 @@ from medner.checkpoints import (
 from medner.config import divisor
 from medner.datamodule import NerDataModule
 from medner.errors import UserError
+from medner.files import write_json
 from medner.module import NerModule
 from medner.predictions import Prediction
-from medner.runs import LAST, save_config
+from medner.runs import HISTORY, LAST, save_config
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ def fit(
     saved = read_saved(last) if last.exists() else Saved()
     if finished(saved.history, options.patience, options.max_epochs):
         log.info("training has ended already, with epoch %d", len(saved.history))
+        write_json(run / HISTORY, saved.history)  # it is written after the checkpoint
         return saved.history
     while True:
         try:
