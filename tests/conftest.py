@@ -1,9 +1,13 @@
 """Small corpora in the releases' formats, tiny models, and the verbs as a user starts them."""
 
+import json
 import os
 import random
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -244,10 +248,49 @@ def verbs_environment(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def run(verbs_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def warm(
+    verbs_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[list[str], Path], Ended]]:
+    """Runs a verb in a process that has libraries imported; see ``warm_server.py``."""
+    folder = Path(tempfile.mkdtemp())  # pytest's own is too long a path for a socket
+    address = str(folder / "socket")
+    env = verbs_environment | {"TOKENIZERS_PARALLELISM": "false"}
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "warm_server.py"), address],
+        env=env, stdout=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout.readline() == "ready\n"
+
+        def run(words: list[str], cwd: Path) -> Ended:
+            command = json.dumps({"words": words, "cwd": str(cwd), "env": verbs_environment})
+            with (
+                socket.socket(socket.AF_UNIX) as connection,
+                tempfile.TemporaryFile("w+") as out,
+                tempfile.TemporaryFile("w+") as err,
+            ):
+                connection.connect(address)
+                descriptors = [out.fileno(), err.fileno()]
+                socket.send_fds(connection, [f"{command}\n".encode()], descriptors)
+                code = connection.makefile().readline()
+                out.seek(0)
+                err.seek(0)
+                return Ended(int(code), out.read(), err.read())
+
+        yield run
+        server.kill()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def run(
+    verbs_environment: dict[str, str],
+    warm: Callable[[list[str], Path], Ended],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:
     """``run("train.py", "model=...", cwd=..., env=...)``, in an environment of its own.
 
-    With ``torch=False`` an import of torch or transformers is an error.
+    With ``torch=False`` an import of torch or transformers is an error. ``fresh`` starts Python
+    anew, as a given ``env`` does; else libraries are there already.
     """
     blocker = tmp_path_factory.mktemp("blocker")
     for package in ("torch", "transformers", "pytorch_lightning"):
@@ -255,11 +298,15 @@ def run(verbs_environment: dict[str, str], tmp_path_factory: pytest.TempPathFact
 
     def run(
         verb: str, *args: str, cwd: Path = ROOT, env: dict[str, str] | None = None,
-        torch: bool = True,
+        torch: bool = True, fresh: bool = False,
     ) -> Ended:  # fmt: skip
+        words = [str(ROOT / verb) if cwd != ROOT else verb, *map(str, args)]
+        if torch and not fresh and env is None:
+            return warm(words, cwd)
         env = verbs_environment | (env or {}) | ({} if torch else {"PYTHONPATH": str(blocker)})
-        command = [sys.executable, str(ROOT / verb) if cwd != ROOT else verb, *map(str, args)]
-        ended = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+        ended = subprocess.run(
+            [sys.executable, *words], cwd=cwd, env=env, capture_output=True, text=True
+        )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     return run

@@ -22,6 +22,7 @@ EPOCHS = 2
 
 def options(**trainer: object):
     config = OmegaConf.structured(TrainConfig)
+    config.model.name = "a/b"
     values = {
         "max_epochs": EPOCHS, "patience": 10, "precision": "32", "accelerator": "cpu",
         "effective_batch": 4, "device_batch": 4, "gradient_clip": 1.0, "ema_decay": 0.9,

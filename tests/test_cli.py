@@ -243,7 +243,7 @@ def trainings(
     started = {}
     for name, command in commands.items():
         out = tmp_path_factory.mktemp(name) / "runs"
-        started[name] = out, start("train.py", *command, f"output_dir={out}")
+        started[name] = out, start("train.py", *command, f"output_dir={out}", fresh=True)
     yield started
     for out, ended in started.values():
         ended.cancel()
