@@ -36,6 +36,8 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         _deferring = False
+    if _asked is not None:  # nobody was left to ask
+        raise Interrupted(_asked)
 
 
 def asked() -> int | None:

@@ -85,6 +85,8 @@ def fit(
         log.info("training has ended already, with epoch %d", len(saved.history))
         write_json(run / HISTORY, saved.history)  # it is written after the checkpoint
         return saved.history
+    if last.exists():
+        log.info("going on after step %d, in epoch %d", saved.step, len(saved.history) + 1)
     while True:
         try:
             history = _fit(config, module, data, run, loggers)
@@ -95,7 +97,7 @@ def fit(
             if not is_out_of_memory(error):
                 raise
             problem = out_of_memory(module, data, options.precision)
-        if not config.hardware.auto_batch or data.device_batch == 1:
+        if not config.hardware.auto_batch or data.device_batch == 1 or not last.exists():
             raise UserError(problem)
         options.device_batch = divisor(options.effective_batch, data.device_batch // 2)
         log.warning("%s; going on with trainer.device_batch=%d", problem, options.device_batch)
