@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from medner.config import resolve
 from medner.data_report import corpus_details, describe_encoding, encoding_details, encoding_line
+from medner.errors import ConfigError
 from medner.files import read_json, write_json
 from medner.gold import Gold, read_gold
 from medner.labels import Labels
@@ -43,6 +44,8 @@ def main(config: DictConfig, run: Path) -> None:
 def train(config: DictConfig, run: Path) -> None:
     """One run in the folder ``run``, begun now or gone on with: from corpus to scores."""
     started = time.monotonic()
+    if config.run and Path(config.run).resolve() != run.resolve():
+        raise ConfigError(f"run={config.run}: go on with one run a command, in its own folder")
     claim(run, again=config.run is not None)
     # what is wrong with the data or the model's name is said before torch is imported
     parts, report = read_again(config, run) if config.run or config.repeat else begin(config, run)
@@ -80,15 +83,15 @@ def train(config: DictConfig, run: Path) -> None:
             "parameters": sum(p.numel() for p in module.parameters()),
         }
         log_training(loggers, run / BEST, figures)
-        parts = {name: part.to_dict() for name, part in scores.items()}
-        write_json(run / METRICS, {**figures, "weights": config.model.weights, "scores": parts})
+        by_part = {name: part.to_dict() for name, part in scores.items()}
+        write_json(run / METRICS, {**figures, "weights": config.model.weights, "scores": by_part})
         ended_well = True
     finally:
         finish(loggers, ended_well)
     if config.model.weights == "random":
         log.info("the weights were random to begin with: no score of %s", config.model.name)
     log.info("run: %s", run)
-    if config.repeat and (Path(config.repeat) / METRICS).is_file():
+    if config.repeat:
         log.info("%s", compare(Path(config.repeat), run))
 
 
@@ -101,9 +104,9 @@ def begin(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
 
 def read_again(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
     """The documents of an earlier run by part, and its data report, to go on with or to repeat."""
-    earlier = Path(config.repeat) if config.repeat else run
+    earlier = run if config.run else Path(config.repeat)
     _, parts = own_parts(earlier, config.data, config.corpora_dir)
-    if config.repeat:
+    if not config.run:
         write_json(run / SPLIT, read_json(earlier / SPLIT))
     return parts, read_json(earlier / DATA_REPORT)
 

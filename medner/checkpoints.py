@@ -80,9 +80,10 @@ class RunCheckpoints(Checkpoint):
         rescale_progress(checkpoint, trainer.datamodule.micro_batches)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        interruption.listen()  # Lightning's handler of SIGTERM would end it between two saves
         self._counted = self._saved = time.monotonic()
         if not (self.run / LAST).exists():
-            self._save(trainer)
+            self._save(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
@@ -95,7 +96,7 @@ class RunCheckpoints(Checkpoint):
         due = time.monotonic() - self._saved >= 60 * self.save_minutes
         if due or interruption.asked():
             pl_module.check_loss()
-            self._save(trainer)
+            self._save(trainer, pl_module)
             self._end_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -105,7 +106,8 @@ class RunCheckpoints(Checkpoint):
             **pl_module.epoch_figures(),
         }
         self.history.append(row)
-        self.log("train/loss", row["loss"])
+        for logger in trainer.loggers:  # now: what Lightning logs later, an interruption loses
+            logger.log_metrics({"train/loss": row["loss"]}, trainer.global_step - 1)
         log.info(
             "epoch %d: loss %.4f, validation F1 %.4f (precision %.4f, recall %.4f)%s",
             row["epoch"], row["loss"], row["f1"], row["precision"], row["recall"],
@@ -115,11 +117,12 @@ class RunCheckpoints(Checkpoint):
         if best_epoch(self.history) is row:
             trainer.save_checkpoint(self.run / BEST, storage_options=_MODEL_ONLY)
         trainer.should_stop = finished(self.history, self.patience, trainer.max_epochs)
-        self._save(trainer)
+        self._save(trainer, pl_module)
         write_json(self.run / HISTORY, self.history)
         self._end_if_asked(trainer)
 
-    def _save(self, trainer: pl.Trainer) -> None:
+    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pl_module.check_weights()
         trainer.save_checkpoint(self.run / LAST)
         self._saved = time.monotonic()
 

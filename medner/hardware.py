@@ -57,7 +57,8 @@ def check_card(accelerator: str, asked: str) -> None:
     """ConfigError if ``accelerator`` is a card and there is none; ``asked`` is the user's word."""
     if accelerator == "gpu" and not _card():
         raise ConfigError(
-            f"{asked}: torch finds no graphics card here; take hardware=auto or hardware=cpu"
+            f"{asked}: torch finds no graphics card here; take hardware=auto, or "
+            "trainer.accelerator=cpu"
         )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +12,8 @@ log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _deferring = False
 _asked: int | None = None
+_asked_at = 0.0
+_TWICE = 1.0  # seconds in which a signal may come twice: to the process, and to its group
 
 
 class Interrupted(BaseException):
@@ -46,8 +49,10 @@ def asked() -> int | None:
 
 
 def _answer(signum: int, frame: FrameType | None) -> None:
-    global _asked
+    global _asked, _asked_at
+    if signum == _asked and time.monotonic() - _asked_at < _TWICE:
+        return
     if not _deferring or _asked is not None:
         raise Interrupted(signum)
-    _asked = signum
+    _asked, _asked_at = signum, time.monotonic()
     log.info("%s: finishing the batch, then saving", signal.Signals(signum).name)

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import secrets
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -74,7 +75,7 @@ def launch(
             options.check(config)
             task(config, folder)
         except (Exception, Interrupted) as error:
-            failure, code = _explain(error, folder)
+            failure, code = _explain(error, folder if own_options else None)
             codes.append(code)
             if settings.mode == RunMode.RUN:
                 discard(folder)
@@ -87,6 +88,7 @@ def launch(
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through, to be explained here
     listen()
+    logging.raiseExceptions = False  # where the disk is full, the log cannot be written either
     try:
         hydra.main(version_base="1.3", config_path=str(PROJECT / "conf"), config_name=config_name)(
             job
@@ -106,11 +108,12 @@ def launch(
     return max(codes, default=0)
 
 
-def _explain(error: BaseException, folder: Path) -> tuple[str, int]:
+def _explain(error: BaseException, run: Path | None) -> tuple[str, int]:
     """Say in one line what ended a job, with a traceback if nobody could expect it; and the exit
-    code."""
+    code. ``run`` is the folder of a training."""
     text = str(error).strip().partition("\n")[0] or type(error).__name__
-    go_on = f"; to go on: python train.py run={folder}" if (folder / LAST).is_file() else ""
+    saved = run is not None and (run / LAST).is_file()
+    go_on = f"; to go on: python train.py {shlex.quote(f'run={run}')}" if saved else ""
     if isinstance(error, Interrupted):
         log.error("interrupted by %s%s", text, go_on)
         return f"interrupted by {text}", REQUEUE if go_on else 128 + error.signum

@@ -175,6 +175,15 @@ class NerModule(pl.LightningModule):
             "look at these documents"
         )
 
+    def check_weights(self) -> None:
+        """UserError if they are no finite numbers: a finite loss may have an infinite gradient."""
+        if not all(torch.isfinite(parameter).all() for parameter in self.parameters()):
+            raise UserError(
+                f"the weights are no finite numbers after step {self.trainer.global_step}, in "
+                f"precision {self.trainer.precision}; try a lower trainer.learning_rate, or "
+                "trainer.precision=32 (or bf16 where the device has it)"
+            )
+
     def on_predict_start(self) -> None:
         self.predictions: list[Prediction] = []
 

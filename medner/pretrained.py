@@ -79,6 +79,8 @@ def _problem(folder: Path, weights: bool) -> str | None:
 
 
 def _package_folder(package: str) -> Path:
+    if not package.isidentifier():  # of a name with dots, the first part would be imported
+        raise UserError(f"model.package={package}: not the name of a package")
     spec = find_spec(package)
     return Path(spec.origin).parent / "model" if spec and spec.origin else Path(package, "model")
 

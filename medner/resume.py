@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medner.config import leaves
 from medner.errors import ConfigError, UserError
-from medner.runs import LAST, load_config
+from medner.runs import LAST, METRICS, load_config
 
 # what a call may change; the rest is the run's protocol, and what its checkpoint holds
 _FREE = (
@@ -42,14 +42,16 @@ def own_options(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if not folder.is_dir() or not any(folder.iterdir()):
         raise UserError(f"{verb}={folder}: there is no such folder of a run")
     config = load_config(folder)
+    if verb == "repeat" and not (folder / METRICS).is_file():
+        raise UserError(f"repeat={folder}: it has not ended, so there is nothing to compare with")
     if verb == "run" and not (folder / LAST).is_file():
         raise UserError(
-            f"run={folder}: no checkpoint to go on from ({LAST}): it ended before training began; "
-            f"repeat={folder} trains it from the start, in a new folder"
+            f"run={folder}: no checkpoint to go on from ({LAST}): it ended before training began, "
+            "or its checkpoint was removed; train anew"
         )
     for override in overrides:
         _take(config, composed, override, _FREE + _LENGTH if verb == "run" else _FREE, verb)
-    config.run, config.repeat = composed.run, composed.repeat
+    config[verb] = composed[verb]  # a repetition that goes on is one still
     return config
 
 
@@ -59,7 +61,7 @@ def changes(before: DictConfig, now: DictConfig) -> list[str]:
     return [
         f"{key}={new.get(key)}  (command line; it was {old.get(key)})"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key != "run"
+        if old.get(key) != new.get(key) and key != "run" and "release" not in key
     ]
 
 
@@ -74,4 +76,7 @@ def _take(
             f"{override}: {verb}={composed[verb]} keeps its model, data and protocol; a call may "
             f"change {', '.join(free)}, all else is a new run"
         )
+    groups = [key[:at] for at, character in enumerate(key) if character == "."]
+    # a group that the run did not have is taken whole
+    key = next((group for group in groups if OmegaConf.select(config, group) is None), key)
     OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)

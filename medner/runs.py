@@ -70,9 +70,10 @@ def discard(run: Path) -> None:
         return
     present = {path.name for path in run.iterdir()}
     if CONFIG not in present and run in _held:
-        for name in present & {LOG, SPLIT, _LOCK}:
+        own = present & {LOG, SPLIT, DATA_REPORT, _LOCK}
+        for name in own:
             (run / name).unlink()
-        present -= {LOG, SPLIT, _LOCK}
+        present -= own
     if not present and run != Path.cwd():
         run.rmdir()
 

@@ -201,10 +201,12 @@ class EvaluateConfig:
 def register() -> None:
     """Make the schemas and the resolvers known, for the files in conf/."""
     OmegaConf.register_new_resolver("project_dir", lambda: str(PROJECT), replace=True)
-    # oc.select takes its default for what is missing, not for null
-    OmegaConf.register_new_resolver(
-        "either", lambda *values: next(filter(None, values)), replace=True
-    )
+    OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
+
+
+def _run_folder(run: str | None, repeat: str | None, new: str, label: str) -> str:
+    """That of the run to go on with, or a new one; what is repeated is known only later."""
+    return run or new + ("_repeated" if repeat else label)

@@ -11,13 +11,13 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from medner.config import NO_TENSORBOARD
 from medner.data_report import fingerprint
 from medner.documents import Document
 from medner.errors import UserError
-from medner.files import write_json
+from medner.files import write_json, written_whole
 from medner.gold import Gold
 from medner.scoring.matching import Scores
 from medner.sharing import code_version, file_digest, fingerprints, shareable_options
@@ -74,8 +74,12 @@ def log_evaluation(
             },
         )
         loggers += [started] if started else []
-    log_part(loggers, gold.name, scores, folder / "predictions.jsonl", gold.documents)
-    finish(loggers, ended_well=True)
+    ended_well = False
+    try:
+        log_part(loggers, gold.name, scores, folder / "predictions.jsonl", gold.documents)
+        ended_well = True
+    finally:
+        finish(loggers, ended_well)
 
 
 def log_part(
@@ -115,7 +119,8 @@ def log_training(loggers: Sequence[Logger], checkpoint: Path, figures: Mapping[s
 
 def finish(loggers: Sequence[Logger], ended_well: bool) -> None:
     """Close the trackers' files and runs: without it W&B shows a crash, or a run without end."""
-    for logger in loggers:
+    # W&B's first: they raise nothing, as a full disk makes the others do
+    for logger in sorted(loggers, key=lambda logger: not isinstance(logger, WandbRun)):
         logger.finalize("success" if ended_well else "failed")
         if isinstance(logger, WandbRun):
             logger.close(ended_well)
@@ -125,7 +130,7 @@ def _local_loggers(chosen: DictConfig, folder: Path, resumed_from: int | None) -
     """Those that write files and nothing else."""
     loggers: list[Logger] = []
     if chosen.csv is not None:
-        loggers.append(_csv_logger(folder, resumed_from))
+        loggers.append(CsvLogger(folder / "metrics.csv", resumed_from))
     if chosen.tensorboard is not None:
         try:
             loggers.append(
@@ -139,18 +144,38 @@ def _local_loggers(chosen: DictConfig, folder: Path, resumed_from: int | None) -
     return loggers
 
 
-def _csv_logger(folder: Path, resumed_from: int | None) -> CSVLogger:
-    """Lightning's deletes the file of an earlier training: its rows are written again first."""
-    path = folder / "metrics.csv"
-    rows = []
-    if resumed_from is not None and path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) < resumed_from]
-    logger = CSVLogger(folder, name="", version="")
-    if rows:
-        logger.experiment.metrics = [{k: v for k, v in row.items() if v != ""} for row in rows]
-        logger.save()
-    return logger
+class CsvLogger(Logger):
+    """``metrics.csv``, written whole each time: Lightning's own can be cut short by a kill, and is
+    deleted when a run goes on.
+
+    Args:
+        resumed_from: rows of this step and those after it are forgotten; None: all are.
+    """
+
+    name = "csv"
+    version = ""
+
+    def __init__(self, path: Path, resumed_from: int | None) -> None:
+        super().__init__()
+        self._path = path
+        self._rows: list[dict[str, Any]] = []
+        if resumed_from is not None and path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            self._rows = [row for row in rows if int(row["step"]) < resumed_from]
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """config.yaml has them."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self._rows.append({"step": step, **{name: float(metrics[name]) for name in metrics}})
+
+    def save(self) -> None:
+        columns = dict.fromkeys(name for row in self._rows for name in row)
+        with written_whole(self._path) as file:
+            writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._rows)
 
 
 def _wandb_training(config: DictConfig, run: Path, resumed: bool) -> list[WandbRun]:

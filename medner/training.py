@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,6 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor, WeightAveraging
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from medner import interruption
 from medner.checkpoints import (
@@ -84,23 +82,27 @@ def fit(
     if finished(saved.history, options.patience, options.max_epochs):
         log.info("training has ended already, with epoch %d", len(saved.history))
         write_json(run / HISTORY, saved.history)  # it is written after the checkpoint
-        return saved.history
+        return _ended(saved.history, options, data)
     if last.exists():
         log.info("going on after step %d, in epoch %d", saved.step, len(saved.history) + 1)
     while True:
         try:
-            history = _fit(config, module, data, run, loggers)
-            for line in disappointments(history, options, data.steps_an_epoch):
-                log.warning("%s", line)
-            return history
+            return _ended(_fit(config, module, data, run, loggers), options, data)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             problem = out_of_memory(module, data, options.precision)
+        if signum := interruption.asked():
+            raise interruption.Interrupted(signum)
+        half = divisor(options.effective_batch, max(1, data.device_batch // 2))
         if not config.hardware.auto_batch or data.device_batch == 1 or not last.exists():
-            raise UserError(problem)
-        options.device_batch = divisor(options.effective_batch, data.device_batch // 2)
-        log.warning("%s; going on with trainer.device_batch=%d", problem, options.device_batch)
+            lower = f"trainer.device_batch={half} or hardware.auto_batch=true (both leave the "
+            remedies = [lower + "effective batch as it is)"] if data.device_batch > 1 else []
+            remedies += ["trainer.precision=16"] if options.precision.startswith("32") else []
+            remedies += ["a shorter window.length", "a smaller model"]
+            raise UserError(f"{problem}; try {', or '.join(remedies)}")
+        options.device_batch = half
+        log.warning("%s; going on with trainer.device_batch=%d", problem, half)
         save_config(run, config)
         data.device_batch = options.device_batch
         # what the failed attempt still holds
@@ -132,12 +134,17 @@ def _fit(
         default_root_dir=run,
     )
     last = run / LAST
-    try:
-        with interruption.deferred():
-            trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
-    except SIGTERMException:  # Lightning's, where the signal came behind the last save
-        raise interruption.Interrupted(signal.SIGTERM) from None
+    with interruption.deferred():
+        trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
     return checkpoints.history
+
+
+def _ended(
+    history: list[dict[str, Any]], options: DictConfig, data: NerDataModule
+) -> list[dict[str, Any]]:
+    for line in disappointments(history, options, data.steps_an_epoch):
+        log.warning("%s", line)
+    return history
 
 
 def disappointments(
@@ -171,18 +178,10 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def out_of_memory(module: NerModule, data: NerDataModule, precision: str) -> str:
-    """What did not fit, and what to do."""
-    length, batch = module.hparams.window["length"], data.device_batch
-    remedies = ["a shorter window.length", "a smaller model"]
-    if precision.startswith("32"):
-        remedies.insert(0, "trainer.precision=16 (or bf16)")
-    if batch > 1:
-        half = divisor(data.effective_batch, batch // 2)
-        remedies.insert(0, f"trainer.device_batch={half}, which changes no result of training")
-        remedies.insert(1, "hardware.auto_batch=true")
+    """What did not fit."""
     return (
-        f"out of memory with {batch} windows of up to {length} tokens at once in precision "
-        f"{precision}; try {', or '.join(remedies)}"
+        f"out of memory with {data.device_batch} windows of up to "
+        f"{module.hparams.window['length']} tokens at once in precision {precision}"
     )
 
 
@@ -216,6 +215,7 @@ def predict(
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(out_of_memory(module, data, precision)) from None
+        problem = out_of_memory(module, data, precision)
+        raise UserError(f"{problem}; try a smaller trainer.device_batch") from None
     found = {prediction.document: prediction for prediction in module.predictions}
     return [found[document.id] for document in data.documents(part)]

@@ -1,7 +1,9 @@
 """Checkpoints of a training: going on from any of them ends as if nothing had happened."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from test_module import data_for, small_module, tokenizer_files, weights
 
+from medner import interruption
 from medner.checkpoints import best_epoch, finished, read_saved
 from medner.datamodule import Batch
 from medner.module import NerModule
@@ -128,6 +131,42 @@ def test_another_device_batch_goes_on_with_the_same_windows(
         assert [row["step"] for row in history] == [row["step"] for row in whole.history]
     assert seen[4] == seen[2] == seen[1]
     assert len(seen[4]) > 50
+
+
+@pytest.mark.parametrize("where", ["training_step", "validation_step"])
+def test_a_signal_in_the_midst_of_it_waits_for_the_next_save(
+    tokenizer_files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Between two micro-batches of a step, or in validation: Lightning would end it there."""
+    before = signal.getsignal(signal.SIGTERM)
+    real = getattr(NerModule, where)
+    sent = []
+
+    def step(module: NerModule, batch: Batch) -> object:
+        if not sent and module.trainer.global_step >= 2:
+            sent.append(module.trainer.global_step)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(module, batch)
+
+    module = small_module(tokenizer_files)
+    data = data_for(module, device_batch=1)
+    config = options(device_batch=1)
+    monkeypatch.setattr(NerModule, where, step)
+    interruption.listen()
+    try:
+        with pytest.raises(interruption.Interrupted, match="SIGTERM"):
+            fit(config, module, data, tmp_path, ())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    saved = read_saved(tmp_path / LAST)
+    if where == "training_step":
+        assert saved.step == sent[0] + 1  # that step is finished
+        assert saved.history == []
+    else:
+        assert [row["step"] for row in saved.history] == sent == [saved.step]
+    module = NerModule.load(tmp_path / LAST)
+    assert len(fit(config, module, data_for(module, device_batch=1), tmp_path, ())) == EPOCHS
 
 
 def test_a_training_that_has_ended_is_not_trained_again(whole: Whole, tmp_path: Path) -> None:

@@ -153,7 +153,8 @@ def test_a_run_on_a_card_that_is_not_there_is_one_line(
     model = ("model=biobert", f"hub_mirror={mirror}")
     ended = run("train.py", "hardware=t4", *model, "logger=none", f"output_dir={tmp_path}/runs")
     assert ended.error() == (
-        "error: hardware=t4: torch finds no graphics card here; take hardware=auto or hardware=cpu"
+        "error: hardware=t4: torch finds no graphics card here; take hardware=auto, or "
+        "trainer.accelerator=cpu"
     )
     assert ended.code == 2
     assert not list((tmp_path / "runs").iterdir())

@@ -66,9 +66,11 @@ def test_a_second_signal_does_not_wait() -> None:
 with interruption.deferred():
     send("SIGINT")
     send("SIGINT")
+    print("the same, sent to the group too")
+    send("SIGTERM")
     print("not reached")
 """
-    assert said(body) == ["interrupted by SIGINT", "end"]
+    assert said(body) == ["the same, sent to the group too", "interrupted by SIGTERM", "end"]
 
 
 def test_a_job_that_catches_every_error_does_not_catch_it() -> None:

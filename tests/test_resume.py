@@ -18,6 +18,7 @@ from conftest import ROOT, Ended, Run
 SETTINGS = (
     "model=bioformer", "logger=none", "trainer.max_epochs=3", "trainer.patience=9",
     "trainer.ema_decay=0.9", "trainer.learning_rate=1e-3", "model.weights=random",
+    "trainer.device_batch=2",  # of 8
 )  # fmt: skip
 
 
@@ -168,7 +169,7 @@ def test_a_real_training_killed_twenty_times_ends_the_same(
     """MiniLM on the demo corpus, saved after each step: some of the kills hit a save."""
     words = (
         "train.py", "experiment=quickstart", "model=offline/minilm", "data=demo", "logger=none",
-        "trainer.max_epochs=8",
+        "trainer.max_epochs=12",
     )  # fmt: skip
     run(*words, f"hydra.run.dir={tmp_path}/whole").well()
     words = (*words, "trainer.save_minutes=0", f"hydra.run.dir={tmp_path}/run")
@@ -242,7 +243,7 @@ def test_a_moved_run_goes_on_on_another_machine(run: Run, copy: Path, corpora: P
     (copy / "config.yaml").write_text(config.replace(str(corpora), "/nowhere"))
     assert "/nowhere/maccrobat2020: " in run("train.py", f"run={copy}", torch=False).error()
     path = f"data.path={corpora}/maccrobat2020"
-    run("train.py", f"run={copy}", path, "trainer.device_batch=2").well()
+    run("train.py", f"run={copy}", path, "trainer.device_batch=4").well()
     assert len(json.loads((copy / "history.json").read_text())) == 3
 
 
@@ -272,10 +273,23 @@ def test_without_a_checkpoint_there_is_nothing_to_go_on_from(
 ) -> None:
     (copy / "checkpoints" / "last.ckpt").unlink()
     line = run("train.py", f"run={copy}", torch=False).error()
-    assert re.search(r"run=.*copy: no checkpoint to go on from .*; repeat=.*copy trains it", line)
+    assert re.search(r"run=.*copy: no checkpoint to go on from .*; train anew", line)
     line = run("train.py", f"run={tmp_path}/none", torch=False).error()
     assert f"run={tmp_path}/none: there is no such folder of a run" in line
     assert not (tmp_path / "none").exists()
+
+
+def test_a_run_goes_on_in_its_own_folder_alone(run: Run, copy: Path, tmp_path: Path) -> None:
+    for elsewhere in (("-m",), (f"hydra.run.dir={tmp_path}/elsewhere",)):
+        options = (f"output_dir={tmp_path}/runs", f"hydra.sweep.dir={tmp_path}/sweep")
+        ended = run("train.py", *elsewhere, f"run={copy}", *options, torch=False)
+        assert f"run={copy}: go on with one run a command, in its own folder" in ended.error()
+
+
+def test_a_tracker_can_be_chosen_that_the_run_did_not_have(run: Run, copy: Path) -> None:
+    run("train.py", f"run={copy}", "logger=wandb", "logger.wandb.offline=true").well()
+    assert len(list(copy.glob("wandb/offline-run-*"))) == 1
+    assert len(json.loads((copy / "history.json").read_text())) == 3
 
 
 def test_other_documents_are_refused(run: Run, copy: Path, corpora: Path, tmp_path: Path) -> None:
@@ -335,6 +349,24 @@ def test_a_run_trained_anew_is_the_same_to_the_bit(run: Run, whole: Path, tmp_pa
     assert f"the same as {moved} to the bit: history, scores, predictions, weights" in ended.stdout
     (again,) = (tmp_path / "runs").iterdir()
     assert result(again) == result(whole)
+
+
+def test_what_has_not_ended_cannot_be_compared_with(run: Run, copy: Path) -> None:
+    line = run("train.py", f"repeat={copy}", torch=False).error()
+    assert f"repeat={copy}: it has not ended, so there is nothing to compare with" in line
+
+
+def test_an_interrupted_repetition_is_compared_all_the_same(
+    process: Start, run: Run, whole: Path, tmp_path: Path
+) -> None:
+    repetition = process("train.py", f"repeat={whole}", f"output_dir={tmp_path}")
+    wait_for(lambda: list(tmp_path.glob("*/checkpoints/last.ckpt")), repetition)
+    repetition.send_signal(signal.SIGTERM)
+    assert outcome(repetition).code == 75
+    (again,) = tmp_path.iterdir()
+    assert again.name.endswith("_repeated")
+    ended = run("train.py", f"run={again}").well()
+    assert f"the same as {whole} to the bit" in ended.stdout
 
 
 def test_a_run_that_differs_is_told(run: Run, whole: Path, tmp_path: Path) -> None:

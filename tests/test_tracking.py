@@ -642,7 +642,7 @@ def test_a_tracker_that_is_switched_off_is_none(
 
     environment["WANDB_MODE"] = "disabled"
     config, run = begun(tmp_path)
-    assert [type(logger).__name__ for logger in make_loggers(config, run)] == ["CSVLogger"]
+    assert [type(logger).__name__ for logger in make_loggers(config, run)] == ["CsvLogger"]
     assert not (run / "wandb").exists()
 
 
