@@ -84,7 +84,9 @@ def whole(run: Run, begin: Callable, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_it_with_75_and_it_goes_on(
     process: Start, run: Run, begin: Callable, whole: Path, tmp_path: Path, signum: int
 ) -> None:
@@ -237,6 +239,7 @@ def test_a_run_that_has_ended_is_scored_again_and_may_go_further(
     assert "max_epochs: 4" in (copy / "config.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_moved_run_goes_on_on_another_machine(run: Run, copy: Path, corpora: Path) -> None:
     """Its corpus is elsewhere now, and the device holds less."""
     config = (copy / "config.yaml").read_text()
@@ -286,6 +289,7 @@ def test_a_run_goes_on_in_its_own_folder_alone(run: Run, copy: Path, tmp_path: P
         assert f"run={copy}: go on with one run a command, in its own folder" in ended.error()
 
 
+@pytest.mark.slow
 def test_a_tracker_can_be_chosen_that_the_run_did_not_have(run: Run, copy: Path) -> None:
     run("train.py", f"run={copy}", "logger=wandb", "logger.wandb.offline=true").well()
     assert len(list(copy.glob("wandb/offline-run-*"))) == 1
@@ -369,6 +373,7 @@ def test_an_interrupted_repetition_is_compared_all_the_same(
     assert f"the same as {whole} to the bit" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_run_that_differs_is_told(run: Run, whole: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(whole, tmp_path / "moved"))
     config = (moved / "config.yaml").read_text()
