@@ -32,7 +32,7 @@ lint: install  ## style and common mistakes
 test: lint  ## lint, then all tests but the slow ones, on two cores: six minutes
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
-test-slow: install  ## the slow tests: every command that the pages show, at work
+test-slow: install  ## the slow tests: kills, and every command that the pages show: ten minutes
 	.venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 fuzz: install  ## hostile input, 20,000 cases a reader and more: make fuzz SEED=7 CASES=1000

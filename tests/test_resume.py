@@ -150,7 +150,7 @@ def kill_and_go_on(
         assert killed(training, run, delay), f"too few epochs for {times} kills"
         half_written += bool(unfinished(run))
         words = ("train.py", f"run={run}")
-    ended = outcome(process(*words))
+    ended = outcome(process(*words, "trainer.save_minutes=10"))
     assert ended.code == 0, ended.said
     assert unfinished(run) == []
     return half_written
@@ -171,7 +171,7 @@ def test_a_real_training_killed_twenty_times_ends_the_same(
     """MiniLM on the demo corpus, saved after each step: some of the kills hit a save."""
     words = (
         "train.py", "experiment=quickstart", "model=offline/minilm", "data=demo", "logger=none",
-        "trainer.max_epochs=12",
+        "trainer.max_epochs=6",
     )  # fmt: skip
     run(*words, f"hydra.run.dir={tmp_path}/whole").well()
     words = (*words, "trainer.save_minutes=0", f"hydra.run.dir={tmp_path}/run")
