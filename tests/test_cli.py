@@ -651,6 +651,7 @@ def test_an_altered_corpus_is_an_error(
 # ---------------------------------------------------------------- a terminal
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_progress(mirror: Path, corpora: Path, tmp_path: Path) -> None:
     """The same command that is quiet in a pipe draws bars where somebody watches."""
     watcher, terminal = pty.openpty()

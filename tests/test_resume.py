@@ -327,6 +327,7 @@ def test_before_training_begins_there_is_nothing_left(
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_does_not_go_on_with_the_next_job(
     process: Start, mirror: Path, tmp_path: Path
 ) -> None:
@@ -360,6 +361,7 @@ def test_what_has_not_ended_cannot_be_compared_with(run: Run, copy: Path) -> Non
     assert f"repeat={copy}: it has not ended, so there is nothing to compare with" in line
 
 
+@pytest.mark.slow
 def test_an_interrupted_repetition_is_compared_all_the_same(
     process: Start, run: Run, whole: Path, tmp_path: Path
 ) -> None:
@@ -382,6 +384,7 @@ def test_a_run_that_differs_is_told(run: Run, whole: Path, tmp_path: Path) -> No
     assert re.search(r"is not the same as .*tensors of weights, by up to", ended.error())
 
 
+@pytest.mark.slow
 def test_two_runs_started_in_the_same_second_are_the_same_and_in_each_other_s_way_nowhere(
     process: Start, begin: Callable, whole: Path, tmp_path: Path
 ) -> None:

@@ -248,6 +248,7 @@ def ended(
     return started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*HEAVY, "target", "yaml", "group", "environment", "zip"])
 def test_it_would_go_off_and_does_not(
     name: str, prepared: Prepared, gone_off: set[str], ended: dict[str, "Future[Ended]"]
