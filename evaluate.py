@@ -18,8 +18,9 @@ def evaluate(config: DictConfig, _: Path) -> None:
     run, checkpoint = find_checkpoint(config)
     log.info("model: %s", checkpoint)
     gold = read_gold(config.eval_dataset, config.corpora_dir, run)
-    trained = load_config(run).trainer if run else EvaluationOptions(precision="32", device_batch=8)
-    chosen = config.logger or (load_config(run).logger if run else LoggerConfig())
+    own = load_config(run) if run else None
+    trained = own.trainer if own else EvaluationOptions(precision="32", device_batch=8)
+    chosen = config.logger or (own.logger if own else LoggerConfig())
 
     from medner import evaluation
     from medner.tracking import log_evaluation

@@ -29,8 +29,8 @@ def written_whole(path: str | Path, binary: bool = False) -> Iterator[IO]:
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Remove what a killed process was writing below ``folder``; no other may be at work there."""
-    for path in folder.rglob(f".*{_ASIDE}"):
+    """Remove what a killed process was writing in ``folder``; no other may be at work there."""
+    for path in folder.glob(f".*{_ASIDE}"):
         path.unlink()
 
 

@@ -1,6 +1,5 @@
 """The documents that a model is scored on, at home or away."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from medner.corpora import Corpus
 from medner.data_report import describe_corpus, reading_lines
 from medner.documents import Document
 from medner.errors import ConfigError, UserError
+from medner.files import read_json
 from medner.id_files import count, some
 from medner.parts import own_parts
 from medner.runs import SPLIT, load_config
@@ -62,7 +62,7 @@ class Gold:
             if unknown := sorted(set(self.types) - set(model_types)):
                 lines.append(f"  not known to the model, so all missed: {some(unknown)}")
         if run and (run / SPLIT).is_file():
-            trained = set(json.loads((run / SPLIT).read_text())["parts"]["train"])
+            trained = set(read_json(run / SPLIT)["parts"]["train"])
             seen = [document.id for document in self.documents if document.id in trained]
             if seen:
                 lines.append(

@@ -14,8 +14,8 @@ _BF16 = {"avx512_bf16", "amx_bf16"}
 
 # Bytes that BERT-base takes in training: parameters, gradients and Adam's two moments, in fp32 and
 # 16 bytes a parameter, are 1.8 GB, and autocast's copy of the weights makes 2. A window of 512
-# tokens keeps 0.4 GB of activations in mixed precision and 0.8 in fp32, which is reckoned with, so
-# that either fits. A fifth of the memory stays free.
+# tokens keeps 0.8 GB of activations in fp32 without fused attention, and less with it or in mixed
+# precision. A fifth of the memory stays free.
 _MODEL, _WINDOW, _USED = 2.0e9, 0.8e9, 0.8
 
 

@@ -1,7 +1,6 @@
 """How the verbs start: Hydra composes and launches, errors become lines, the exit code tells."""
 
 import errno
-import json
 import logging
 import os
 import secrets
@@ -19,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medner import config as options
 from medner.errors import ConfigError, UserError
+from medner.files import read_json
 from medner.interruption import Interrupted, listen
 from medner.runs import LAST, METRICS, discard, release
 from medner.schema import PROJECT, register
@@ -88,7 +88,6 @@ def launch(
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through, to be explained here
     listen()
-    logging.raiseExceptions = False  # where the disk is full, the log cannot be written either
     try:
         hydra.main(version_base="1.3", config_path=str(PROJECT / "conf"), config_name=config_name)(
             job
@@ -140,7 +139,7 @@ def jobs_table(jobs: Sequence[Job]) -> str:
     """A line a job: strict micro F1 of each part, what sets it apart from the others, its folder or
     why it failed."""
     done = {
-        job.folder: json.loads((job.folder / METRICS).read_text())
+        job.folder: read_json(job.folder / METRICS)
         for job in jobs
         if not job.failure and (job.folder / METRICS).is_file()  # a dry run leaves none
     }

@@ -157,7 +157,9 @@ class NerModule(pl.LightningModule):
         return loss * (self.trainer.accumulate_grad_batches / batch.effective_supervised)
 
     def check_loss(self) -> None:
-        """Look at the loss of the batch before: by now a device has it, and need not be waited for.
+        """Look at the loss of the batch before, whose documents an error can name.
+
+        A card is waited for here until it has finished that batch.
 
         Raises:
             UserError: if it is not a finite number, with the batch's documents.

@@ -11,7 +11,7 @@ from medner.runs import BEST, HISTORY, METRICS
 
 
 def compare(before: Path, now: Path) -> str:
-    """Compare history, scores, predictions and weights, to the bit.
+    """Compare history, scores, predictions and weights, to the bit; scores where both have them.
 
     Args:
         before, now: folders of runs that have ended.
@@ -19,20 +19,28 @@ def compare(before: Path, now: Path) -> str:
     Raises:
         UserError: if something differs, saying what and by how much.
     """
-    differences = [*_scores(before, now), *_predictions(before, now), *_weights(before, now)]
+    differences = [
+        *_differing_scores(before, now), *_predictions(before, now), *_weights(before, now),
+    ]  # fmt: skip
     if read_json(before / HISTORY) != read_json(now / HISTORY):
         differences.append("the history of the epochs")
     if differences:
         raise UserError(f"{now} is not the same as {before}: {'; '.join(differences)}")
-    return f"the same as {before} to the bit: history, scores, predictions, weights"
+    old, new = _scores(before), _scores(now)
+    parts = ", ".join(part for part in old if part in new)
+    return f"the same as {before} to the bit: history, scores ({parts}), predictions, weights"
 
 
-def _scores(before: Path, now: Path) -> list[str]:
-    old, new = (read_json(run / METRICS)["scores"] for run in (before, now))
+def _scores(run: Path) -> dict[str, dict]:
+    return read_json(run / METRICS)["scores"]
+
+
+def _differing_scores(before: Path, now: Path) -> list[str]:
+    old, new = _scores(before), _scores(now)
     return [
         f"F1 {part} {old[part]['overall']['f1']:.4f} then, {new[part]['overall']['f1']:.4f} now"
-        for part in sorted(old.keys() & new.keys())
-        if old[part] != new[part]
+        for part in old
+        if part in new and old[part] != new[part]
     ]
 
 

@@ -51,7 +51,9 @@ def own_options(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
         )
     for override in overrides:
         _take(config, composed, override, _FREE + _LENGTH if verb == "run" else _FREE, verb)
-    config[verb] = composed[verb]  # a repetition that goes on is one still
+    config.run = composed.run
+    if verb == "repeat":  # else a repetition goes on to be one
+        config.repeat = composed.repeat
     return config
 
 

@@ -13,6 +13,7 @@ metrics.csv, tensorboard/, wandb/, tracker.json    what trackers write, and whic
 """
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ CONFIG, SPLIT, DATA_REPORT, HISTORY, METRICS, LOG = (
 BEST, LAST = Path("checkpoints", "best.ckpt"), Path("checkpoints", "last.ckpt")
 _LOCK = ".lock"
 _held: dict[Path, FileLock] = {}
+
+
+class _RunLog(logging.FileHandler):
+    """On a full disk it loses lines, which the terminal shows; logging would print a traceback for
+    each."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 def claim(run: Path, again: bool = False) -> None:
@@ -55,8 +65,9 @@ def claim(run: Path, again: bool = False) -> None:
             f"one: run={run}"
         )
     _held[run] = lock
-    clear_unfinished(run)
-    handler = logging.FileHandler(run / LOG, encoding="utf-8")
+    for folder in (run, *(run / name for name in ("checkpoints", "predictions"))):
+        clear_unfinished(folder)  # an evaluation may be at work in evaluations/
+    handler = _RunLog(run / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)  # Hydra takes it away before the next job
 
@@ -89,6 +100,7 @@ def save_config(run: Path, config: DictConfig) -> None:
     """Save the resolved options. Paths become absolute: the folder says where its data was."""
     for key in (
         "data.path", "data.split.test_ids", "data.split.groups", "hub_mirror", "eval_dataset.path",
+        "repeat",
     ):  # fmt: skip
         value = OmegaConf.select(config, key)
         if value is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from medner.documents import Document
-from medner.files import written_whole
+from medner.files import read_json, written_whole
 from medner.runs import DATA_REPORT, SPLIT
 from medner.schema import PROJECT
 
@@ -84,8 +84,7 @@ def _git(*command: str) -> str | None:
 
 def fingerprints(run: Path) -> dict[str, str]:
     """Digests of the run's documents, as the data report has it, and of its split."""
-    report = json.loads((run / DATA_REPORT).read_text(encoding="utf-8"))
-    return {"data": report["fingerprint"], "split": file_digest(run / SPLIT)}
+    return {"data": read_json(run / DATA_REPORT)["fingerprint"], "split": file_digest(run / SPLIT)}
 
 
 def file_digest(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from medner.config import NO_TENSORBOARD
 from medner.data_report import fingerprint
 from medner.documents import Document
 from medner.errors import UserError
-from medner.files import write_json, written_whole
+from medner.files import read_json, write_json, written_whole
 from medner.gold import Gold
 from medner.scoring.matching import Scores
 from medner.sharing import code_version, file_digest, fingerprints, shareable_options
@@ -202,7 +201,7 @@ def _wandb_training(config: DictConfig, run: Path, resumed: bool) -> list[WandbR
 def _tracked(run: Path) -> dict[str, Any]:
     """Id, name and group of the W&B run of a training, if it has one."""
     path = run / TRACKER
-    return json.loads(path.read_text(encoding="utf-8"))["wandb"] if path.is_file() else {}
+    return read_json(path)["wandb"] if path.is_file() else {}
 
 
 def _name(config: DictConfig) -> str:

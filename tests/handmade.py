@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,13 +10,10 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow
 import pyarrow.parquet
-import pytest
+from real_data import CORPORA
 
 from medner.corpora import Corpus, CorpusSource, read_corpus
 from medner.documents import Document, Entity
-
-CORPORA = os.environ.get("MEDNER_CORPORA")
-needs_corpora = pytest.mark.skipif(not CORPORA, reason="MEDNER_CORPORA names no folder of corpora")
 
 DEMO = Path(__file__).resolve().parent.parent / "demo"
 THREE_PARTS = {"train": "*train*", "validation": "*develop*", "test": "*test*"}

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from handmade import (
-    CORPORA,
     RELEASES,
     SMALL,
     THREE_PARTS,
@@ -24,6 +23,7 @@ from handmade import (
     release,
     write,
 )
+from real_data import CORPORA, NO_CORPORA, needs_corpora
 
 from medner.corpora import FORMATS, CorpusSource, read_corpus
 from medner.documents import Document, Entity
@@ -104,7 +104,7 @@ def test_contract(name, form, tmp_path):
     case = CASES[name]
     if case.files is None:
         if not CORPORA and "demo" not in name:
-            pytest.skip("MEDNER_CORPORA names no folder of corpora")
+            pytest.skip(NO_CORPORA)
         folder = Path(release(name).path)
     else:
         folder = write(tmp_path / "corpus", case.files)
@@ -149,6 +149,7 @@ def test_contract(name, form, tmp_path):
     assert (expected - found).total() == (found - expected).total() == mended
 
 
+@needs_corpora
 @pytest.mark.parametrize(
     ("release", "form"),
     [
@@ -161,8 +162,6 @@ def test_contract(name, form, tmp_path):
     ],
 )
 def test_releases_read_the_same_from_other_formats(release, form, tmp_path):
-    if not CORPORA:
-        pytest.skip("MEDNER_CORPORA names no folder of corpora")
     corpus = real(release)
     rows = (as_jsonl if form == "jsonl" else as_bigbio)(corpus.documents)
     content = parquet(rows) if form.endswith("parquet") else jsonl(rows)
@@ -490,10 +489,9 @@ def test_what_is_skipped_counts_nowhere(tmp_path):
     assert (corpus.passed_over, corpus.parts) == ({}, {"test": ("0",)})
 
 
+@needs_corpora
 def test_skipping_keeps_all_but_the_faulty_documents_of_a_release(tmp_path):
     """The releases without their errata: each has its one document in error, NCBI its repeat."""
-    if not CORPORA:
-        pytest.skip("MEDNER_CORPORA names no folder of corpora")
     for name, faulty in (("maccrobat", {"25661749"}), ("ncbi", {"10923035", "8528200#2"})):
         source = RELEASES[name]
         path = str(Path(CORPORA) / source.path)

@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from handmade import CORPORA, RELEASES, needs_corpora, real
+from handmade import RELEASES, real
+from real_data import CORPORA, needs_corpora
 
 from medner.corpora import Corpus
 from medner.documents import entity_types

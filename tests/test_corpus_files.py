@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from handmade import needs_corpora, read, real, release, write
+from handmade import read, real, release, write
+from real_data import needs_corpora
 
 from medner.corpora import read_corpus
 from medner.corpora.files import HARMLESS_SIZE, LARGEST_RATIO, find_files

@@ -1,13 +1,12 @@
 """The data report: counts that can be checked by hand or by brute force."""
 
 import json
-import os
 from itertools import combinations
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from real_data import CORPORA, needs_corpora
 
 from medner.corpora import CorpusSource, read_corpus
 from medner.data_report import describe_corpus, describe_split, fingerprint, overlapping
@@ -15,7 +14,6 @@ from medner.documents import Document, Entity
 from medner.duplicates import find_groups
 from medner.split import make_split
 
-CORPORA = os.environ.get("MEDNER_CORPORA")
 TEXT = "x" * 30
 fragments = st.lists(st.integers(0, 30), min_size=2, max_size=4, unique=True).map(
     lambda cuts: tuple(zip(*[iter(sorted(cuts))] * 2, strict=False))
@@ -56,7 +54,7 @@ def test_the_fingerprint_sees_every_change_but_order() -> None:
         assert fingerprint(changed) != same
 
 
-@pytest.mark.skipif(not CORPORA, reason="MEDNER_CORPORA names no folder of corpora")
+@needs_corpora
 def test_the_report_of_the_case_reports() -> None:
     path = str(Path(CORPORA, "maccrobat2020"))
     corpus = read_corpus(CorpusSource("m", "brat", path, {}, "maccrobat2020"))

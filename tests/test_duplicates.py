@@ -1,6 +1,5 @@
 """Duplicates: what is found in real corpora, what is left alone, and an oracle over all pairs."""
 
-import os
 import random
 import re
 import time
@@ -12,14 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import CORPORA, needs_corpora
 
 from medner import duplicates
 from medner.corpora import CorpusSource, read_corpus
 from medner.documents import Document
 from medner.duplicates import find_groups, merge_groups, normalise
 
-CORPORA = os.environ.get("MEDNER_CORPORA")
-needs_corpora = pytest.mark.skipif(not CORPORA, reason="MEDNER_CORPORA names no folder of corpora")
 NONE = {"patient": 0, "equal": 0, "similar": 0, "contained": 0}
 
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from handmade import needs_corpora, real, release, write
+from handmade import real, release, write
+from real_data import needs_corpora
 
 from medner.corpora import CorpusSource, read_corpus
 from medner.corpora.errata import ERRATA

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from test_config import composed
+from transformers import BertConfig, BertForTokenClassification
 
 from medner import hardware
 from medner.errors import ConfigError
@@ -145,13 +146,32 @@ def test_two_cards_do_not_turn_a_run_into_ddp(monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(lightnings_own.strategy, DDPStrategy)
 
 
+def test_a_window_takes_no_more_than_is_reckoned_with() -> None:
+    """What autograd keeps of a window of 512 tokens, BERT-base's shape, no fused attention."""
+    with torch.device("meta"):
+        model = BertForTokenClassification(BertConfig(num_labels=83)).train()
+    own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage  # held, so that no other gets its number
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(input_ids=torch.zeros(1, 512, dtype=torch.long, device="meta"))
+    taken = sum(storage.nbytes() for storage in kept.values())
+    assert 0.9 * hardware._WINDOW < taken <= hardware._WINDOW
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card here")
 def test_a_run_on_a_card_that_is_not_there_is_one_line(
-    run: Run, mirror: Path, tmp_path: Path
+    run: Run, verbs_environment: dict[str, str], mirror: Path, tmp_path: Path
 ) -> None:
     model = ("model=biobert", f"hub_mirror={mirror}")
-    ended = run("train.py", "hardware=t4", *model, "logger=none", f"output_dir={tmp_path}/runs")
+    words = ("hardware=t4", *model, "logger=none", f"output_dir={tmp_path}/runs")
+    ended = run("train.py", *words, env=verbs_environment | {"CUDA_VISIBLE_DEVICES": ""})
     assert ended.error() == (
         "error: hardware=t4: torch finds no graphics card here; take hardware=auto, or "
         "trainer.accelerator=cpu"
@@ -160,7 +180,7 @@ def test_a_run_on_a_card_that_is_not_there_is_one_line(
     assert not list((tmp_path / "runs").iterdir())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="only a graphics card has a name to read")
 def test_a_card_is_named() -> None:
     auto = hardware.propose(OmegaConf.structured(HardwareConfig(name="auto")), None)
     assert torch.cuda.get_device_name() in auto.name

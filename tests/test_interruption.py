@@ -34,50 +34,66 @@ def said(body: str) -> list[str]:
     return ended.stdout.splitlines()
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_a_signal_ends_what_is_going_on(name: str) -> None:
-    assert said(f"send({name!r}); print('not reached')") == [f"interrupted by {name}", "end"]
-
-
-def test_a_deferred_signal_waits_until_somebody_asks() -> None:
-    body = """
+NUMBER = str(int(signal.SIGTERM))
+# what is going on as signals come: code, and what it prints
+CASES = {
+    "a signal ends what is going on": (
+        """
+send("SIGTERM")
+print("not reached")
+""",
+        ["interrupted by SIGTERM"],
+    ),
+    "so does Ctrl-C": (
+        """
+send("SIGINT")
+print("not reached")
+""",
+        ["interrupted by SIGINT"],
+    ),
+    "a deferred signal waits until somebody asks": (
+        """
 with interruption.deferred():
     print(interruption.asked())
     send("SIGTERM")
     print(interruption.asked())
     raise Interrupted(interruption.asked())
-"""
-    number = str(int(signal.SIGTERM))
-    assert said(body) == ["None", number, "interrupted by SIGTERM", "end"]
-
-
-def test_nobody_asked_so_it_comes_at_the_end() -> None:
-    body = """
+""",
+        ["None", NUMBER, "interrupted by SIGTERM"],
+    ),
+    "nobody asked, so it comes at the end": (
+        """
 with interruption.deferred():
     send("SIGINT")
     print("finished")
 print("not reached")
-"""
-    assert said(body) == ["finished", "interrupted by SIGINT", "end"]
-
-
-def test_a_second_signal_does_not_wait() -> None:
-    body = """
+""",
+        ["finished", "interrupted by SIGINT"],
+    ),
+    "another signal does not wait": (
+        """
 with interruption.deferred():
     send("SIGINT")
     send("SIGINT")
     print("the same, sent to the group too")
     send("SIGTERM")
     print("not reached")
-"""
-    assert said(body) == ["the same, sent to the group too", "interrupted by SIGTERM", "end"]
-
-
-def test_a_job_that_catches_every_error_does_not_catch_it() -> None:
-    body = """
+""",
+        ["the same, sent to the group too", "interrupted by SIGTERM"],
+    ),
+    "a job that catches every error does not catch it": (
+        """
 try:
     send("SIGTERM")
 except Exception:
     print("not reached")
-"""
-    assert said(body) == ["interrupted by SIGTERM", "end"]
+""",
+        ["interrupted by SIGTERM"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_signals(case: str) -> None:
+    body, printed = CASES[case]
+    assert said(body) == [*printed, "end"]

@@ -1,11 +1,11 @@
 import json
-import os
 import random
 import re
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from real_data import CORPORA, NO_CORPORA
 
 from medner.documents import Document
 from medner.errors import ConfigError, UserError
@@ -51,9 +51,9 @@ def applied(text, *marked, label_map=None):
 
 @pytest.fixture(scope="module")
 def corpora():
-    if "MEDNER_CORPORA" not in os.environ:
-        pytest.skip("MEDNER_CORPORA is not set: no real corpora to map")
-    return Path(os.environ["MEDNER_CORPORA"])
+    if not CORPORA:
+        pytest.skip(NO_CORPORA)
+    return Path(CORPORA)
 
 
 @pytest.fixture(scope="module")

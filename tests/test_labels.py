@@ -1,6 +1,5 @@
 """Labels: the tags of a real corpus, the two rules of flattening, and tokens that are tagged."""
 
-import os
 from collections import Counter
 from functools import cache
 from itertools import combinations, pairwise
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import CORPORA, needs_corpora
 
 from medner.corpora import CorpusSource, read_corpus
 from medner.decoding import decode, reachable
@@ -18,8 +18,6 @@ from medner.errors import UserError
 from medner.labels import FLATTEN, Labels, flatten, longest_first, most_kept
 from medner.windows import TokenizedDocument
 
-CORPORA = os.environ.get("MEDNER_CORPORA")
-needs_corpora = pytest.mark.skipif(not CORPORA, reason="MEDNER_CORPORA names no folder of corpora")
 LENGTH = 24  # characters of the made-up documents
 TYPES = ("Age", "Sex", "Sign")
 LABELS = Labels(TYPES)

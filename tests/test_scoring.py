@@ -1,5 +1,4 @@
 import json
-import os
 import random
 import time
 from collections import Counter
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nervaluate import Evaluator
+from real_data import CORPORA, NO_CORPORA
 from seqeval.scheme import IOB2, Entities
 
 from medner.documents import Document, Entity
@@ -314,10 +314,10 @@ def test_scoring_is_fast():
 @pytest.fixture(scope="module")
 def maccrobat():
     """The reports with every text-bound annotation, straight from the files."""
-    if "MEDNER_CORPORA" not in os.environ:
-        pytest.skip("MEDNER_CORPORA is not set: no real corpora to score")
+    if not CORPORA:
+        pytest.skip(NO_CORPORA)
     documents = []
-    for path in sorted(Path(os.environ["MEDNER_CORPORA"], "maccrobat2020").glob("*.ann")):
+    for path in sorted(Path(CORPORA, "maccrobat2020").glob("*.ann")):
         entities = []
         for row in path.read_bytes().decode("utf-8").split("\n"):
             if row.startswith("T"):

@@ -1,13 +1,13 @@
 """One definition of a corpus serves training and evaluation, and is true of the real one."""
 
 import json
-import os
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from real_data import CORPORA, needs_corpora
 
 from medner.corpora import CorpusSource, read_corpus
 from medner.data_report import fingerprint
@@ -15,8 +15,6 @@ from medner.errors import ConfigError
 from medner.schema import PROJECT, CorpusConfig, register
 from medner.sources import open_corpus
 
-REAL = os.environ.get("MEDNER_CORPORA")
-needs_corpora = pytest.mark.skipif(not REAL, reason="MEDNER_CORPORA names no folder of corpora")
 BOTH = ("bc5cdr", "bigbio", "brat", "conll", "jsonl", "maccrobat", "ncbi", "pubtator", "tokens")
 
 
@@ -75,7 +73,11 @@ def test_what_a_release_must_hold_is_what_the_real_one_holds(name: str) -> None:
     options = composed("train", f"data={name}").data
     release = options.release
     source = CorpusSource(
-        name, options.format, str(Path(REAL, release.folder)), dict(options.parts), options.errata
+        name,
+        options.format,
+        str(Path(CORPORA, release.folder)),
+        dict(options.parts),
+        options.errata,
     )
     documents = read_corpus(source).documents
     assert len(documents) == release.documents

@@ -1,7 +1,6 @@
 """Splits: what is promised on the real case reports, and properties on random groups and types."""
 
 import json
-import os
 import random
 import re
 from dataclasses import replace
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import CORPORA, needs_corpora
 
 from medner.corpora import CorpusSource, read_corpus
 from medner.documents import Document, Entity, entity_types
@@ -20,9 +20,6 @@ from medner.duplicates import find_groups
 from medner.errors import ConfigError, DataError, UserError
 from medner.id_files import check_known, read_groups, read_ids
 from medner.split import Split, check_options, make_split
-
-CORPORA = os.environ.get("MEDNER_CORPORA")
-needs_corpora = pytest.mark.skipif(not CORPORA, reason="MEDNER_CORPORA names no folder of corpora")
 
 
 @cache

@@ -6,7 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from handmade import entities, jsonl, needs_corpora, parquet, read, real, release, write
+from handmade import entities, jsonl, parquet, read, real, release, write
+from real_data import needs_corpora
 
 from medner.documents import Document, Entity
 from medner.errors import DataError

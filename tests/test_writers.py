@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from handmade import FLAT, LINES, NESTED, needs_corpora, read, real
+from handmade import FLAT, LINES, NESTED, read, real
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import needs_corpora
 from texts import documents
 
 from medner.corpora.writers import write_brat, write_jsonl
