@@ -14,16 +14,19 @@ made of sequences that exist, by every segment that improves it, until nothing i
 equation holds everywhere, and it has one solution.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from medner.errors import UserError
 from medner.labels import Labels, flatten
-from medner.predictions import Prediction, Span, Tokens
+from medner.predictions import LIKELIEST, Prediction, Span, Tokens
 from medner.windows import TokenizedDocument
 
 _BLOCK = 64  # tokens; few enough that running sums stay exact, and that few steps are needed
 _TOLERANCE = 1e-12  # relative to the largest running sum: rounding is not an improvement
+_LEAST = -30.0  # of the log probabilities that a span keeps: fp32 knows no less
 _RULED_OUT = -1e6  # stands for the log probability of 0, which no running sum survives
 # Of the gold's ends one in 1,500 lies inside a word, most of them slips of the annotator. A fixed
 # price leaves them in reach, and lets the pieces of a word agree where a model is in doubt.
@@ -169,38 +172,67 @@ def predict(
             "went well, try another trainer.precision"
         )
     segments = decode(log_probs, tokenised.inside_word)
-    sums = np.zeros(len(segments))
-    for index, (kind, first, after) in enumerate(segments):
-        inside = log_probs[first + 1 : after, 2 * kind + 2]
-        sums[index] = (log_probs[first, 2 * kind + 1] + inside.sum()) / (after - first)
     best = log_probs.argmax(axis=1)
     names = labels.tags
     return Prediction(
         tokenised.document.id,
-        spans=spans_of(segments, tokenised, labels, np.exp(sums)),
+        spans=spans_of(segments, tokenised, labels, _evidence(segments, log_probs)),
         tokens=Tokens(
             offsets=tuple(zip(tokenised.starts.tolist(), tokenised.ends.tolist(), strict=True)),
             tags=tuple(names[tag] for tag in best),
             confidence=tuple(np.exp(log_probs.max(axis=1)).clip(0, 1).tolist()),
+            classes=len(names),
         ),
     )
+
+
+def _evidence(
+    segments: list[tuple[int, int, int]], log_probs: NDArray[np.floating]
+) -> list[NDArray[np.floating]]:
+    """For each segment the log probabilities that a :class:`Span` keeps, shape (tokens, kept)."""
+    if not segments:
+        return []
+    rows = np.concatenate([np.arange(first, after) for _, first, after in segments])
+    tags = np.concatenate(
+        [2 * kind + 2 - (np.arange(first, after) == first) for kind, first, after in segments]
+    )
+    others = np.minimum(log_probs[rows], 0.0)  # a copy; rounding may lift a certain one above 0
+    own = others[np.arange(len(rows)), tags]
+    others[np.arange(len(rows)), tags] = -np.inf
+    others = -np.sort(-others, axis=1)[:, :-1]  # descending, and without the own tag
+    kept = [own[:, None], others[:, :LIKELIEST]]
+    if others.shape[1] > LIKELIEST:
+        rest = np.exp(others[:, LIKELIEST:]).sum(axis=1, keepdims=True)
+        kept.append(np.log(np.clip(rest, np.exp(_LEAST), 1.0)))
+    ends = np.cumsum([after - first for _, first, after in segments])[:-1]
+    return np.split(np.maximum(np.hstack(kept), _LEAST), ends)
+
+
+def _given(first: int, kept: NDArray[np.floating]) -> dict[str, Any]:
+    """What a span says beside its place and type."""
+    return {
+        "confidence": float(np.exp(kept[:, 0].mean())),
+        "tokens": tuple(range(first, first + len(kept))),
+        "log_probs": tuple(map(tuple, kept.tolist())),
+    }
 
 
 def spans_of(
     segments: list[tuple[int, int, int]],
     tokenised: TokenizedDocument,
     labels: Labels,
-    confidence: NDArray[np.floating],
+    evidence: list[NDArray[np.floating]] | None = None,
 ) -> tuple[Span, ...]:
     """The segments' text, trimmed; one that holds no text of its own is none."""
     text = tokenised.document.text
     spans, free = [], 0
-    for (kind, first, after), value in zip(segments, confidence.tolist(), strict=True):
+    for index, (kind, first, after) in enumerate(segments):
         start, end = max(int(tokenised.starts[first]), free), int(tokenised.ends[after - 1])
         mention = text[start:end]
         start, end = end - len(mention.lstrip()), start + len(mention.rstrip())
         if start < end:
-            spans.append(Span(start, end, labels.types[kind], min(value, 1.0)))
+            given = {} if evidence is None else _given(first, evidence[index])
+            spans.append(Span(start, end, labels.types[kind], **given))
             free = end
     return tuple(spans)
 
@@ -212,5 +244,4 @@ def reachable(tokenised: TokenizedDocument, labels: Labels, rule: str) -> Predic
     certain = np.full((len(tags), len(labels.tags)), _RULED_OUT)
     certain[np.arange(len(tags)), tags] = 0.0
     segments = decode(certain, tokenised.inside_word)
-    spans = spans_of(segments, tokenised, labels, np.ones(len(segments)))
-    return Prediction(tokenised.document.id, spans)
+    return Prediction(tokenised.document.id, spans_of(segments, tokenised, labels))

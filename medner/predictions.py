@@ -1,4 +1,11 @@
-"""What a model found in each document, and the ``predictions.jsonl`` that holds it."""
+"""What a model found in each document, and the ``predictions.jsonl`` that holds it.
+
+A line is a document: ``{"document": "1", "spans": [{"start": 7, "end": 11, "type": "Disease",
+"text": "gout", "confidence": 0.9, "tokens": [2], "log_probs": [[-0.1, -2.5, -5.1]]}], "tokens":
+{"start": [0, 3, 7], "end": [2, 6, 11], "tag": ["O", "O", "B-Disease"], "confidence": [1, 1, 0.9],
+"classes": 3}}``. A span needs start, end, type and text; a discontinuous one has ``fragments``, and
+as ``text`` their texts joined by a space.
+"""
 
 import json
 from collections.abc import Iterable
@@ -12,24 +19,60 @@ from medner.errors import DataError, UserError
 from medner.files import written_whole
 
 _DIGITS = 6  # of a token's confidence in the file; spans keep theirs in full
+_LOG_DIGITS = 4
+LIKELIEST = 3  # tags that a span's token keeps beside its own
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A predicted mention: half-open character offsets into the document's text, and a confidence
-    in [0, 1]. Raises ValueError on anything else."""
+    """A predicted mention.
+
+    ``start`` and ``end`` are half-open character offsets into the document's text; ``gaps``,
+    likewise, are what a discontinuous mention leaves out in between. ``confidence`` lies in [0, 1];
+    None where a system gives none. Of a model of ours, ``tokens`` are the indices of the span's
+    tokens, and ``log_probs`` has a row for each: the log probability of its own tag, of the
+    ``LIKELIEST`` others, descending, and of all the rest together, as far as there are so many.
+    Raises ValueError on anything else.
+    """
 
     start: int
     end: int
     type: str
-    confidence: float
+    confidence: float | None = None
+    gaps: tuple[tuple[int, int], ...] = ()
+    tokens: tuple[int, ...] = ()
+    log_probs: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.type:
             raise ValueError("a span needs a type")
-        if not 0 <= self.start < self.end:
-            raise ValueError(f"({self.start}, {self.end}) is not a span: 0 <= start < end")
-        _check_confidence(self.confidence)
+        for start, end in self.fragments:
+            if not 0 <= start < end:
+                raise ValueError(f"({start}, {end}) is not a span: 0 <= start < end")
+        if any(end < start for start, end in self.gaps):
+            raise ValueError(f"the fragments {self.fragments} overlap or are out of order")
+        if self.confidence is not None:
+            _check_confidence(self.confidence)
+        if len(self.tokens) != len(self.log_probs):
+            raise ValueError(
+                f"a span needs as many tokens ({len(self.tokens)}) as rows of log_probs "
+                f"({len(self.log_probs)})"
+            )
+        if not all(value <= 0 for row in self.log_probs for value in row):  # nor not a number
+            raise ValueError("a log probability is at most 0")
+
+    @property
+    def fragments(self) -> tuple[tuple[int, int], ...]:
+        """As an entity's: what is matched with the gold."""
+        if not self.gaps:
+            return ((self.start, self.end),)
+        starts = (self.start, *(end for _, end in self.gaps))
+        ends = (*(start for start, _ in self.gaps), self.end)
+        return tuple(zip(starts, ends, strict=True))
+
+    def mention(self, text: str) -> str:
+        """Its part of the document's text, fragments joined by a space."""
+        return " ".join(text[start:end] for start, end in self.fragments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +80,14 @@ class Tokens:
     """What the model said of each token by itself, before constrained decoding.
 
     ``offsets`` (n, 2), half-open characters of the document; ``tags`` (n), the likeliest tag, such
-    as ``B-Medication``; ``confidence`` (n), that tag's probability. A character that a tokenizer
-    cuts into bytes gives tokens with the same offsets. Raises ValueError.
+    as ``B-Medication``; ``confidence`` (n), that tag's probability among ``classes`` tags. Where a
+    tokenizer cuts a character into bytes, tokens have the same offsets. Raises ValueError.
     """
 
     offsets: tuple[tuple[int, int], ...]
     tags: tuple[str, ...]
     confidence: tuple[float, ...]
+    classes: int | None = None  # not in files from before it was written
 
     def __post_init__(self) -> None:
         if not len(self.offsets) == len(self.tags) == len(self.confidence):
@@ -62,21 +106,20 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The disjoint spans found in one document, in order. Raises ValueError where two overlap."""
+    """The spans found in one document, in order: disjoint where the model is one of ours."""
 
     document: str
     spans: tuple[Span, ...] = ()
     tokens: Tokens | None = None
 
     def __post_init__(self) -> None:
-        spans = tuple(sorted(self.spans, key=lambda span: (span.start, span.end)))
+        spans = tuple(sorted(self.spans, key=lambda span: (span.start, span.end, span.type)))
         object.__setattr__(self, "spans", spans)
-        for left, right in pairwise(spans):
-            if right.start < left.end:
-                raise ValueError(
-                    f"{left.type} at {left.start}-{left.end} and {right.type} at "
-                    f"{right.start}-{right.end} overlap"
-                )
+        if self.tokens is None and any(span.tokens for span in spans):
+            raise ValueError("a span has tokens, and the document has none")
+        last = len(self.tokens.offsets) if self.tokens else 0
+        if outside := [at for span in spans for at in span.tokens if not 0 <= at < last]:
+            raise ValueError(f"a span has token {outside[0]}, and there are {last}")
 
     @property
     def end(self) -> int:
@@ -150,16 +193,7 @@ def _document_text(document: str, texts: dict[str, str], end: int) -> str:
 
 def _to_record(prediction: Prediction, texts: dict[str, str]) -> dict:
     text = _document_text(prediction.document, texts, prediction.end)
-    spans = [
-        {
-            "start": int(span.start),  # int and float: numpy's own do not go into JSON
-            "end": int(span.end),
-            "type": span.type,
-            "text": text[span.start : span.end],
-            "confidence": float(span.confidence),
-        }
-        for span in prediction.spans
-    ]
+    spans = [_span_record(span, text) for span in prediction.spans]
     record = {"document": prediction.document, "spans": spans}
     if tokens := prediction.tokens:
         record["tokens"] = {
@@ -167,7 +201,26 @@ def _to_record(prediction: Prediction, texts: dict[str, str]) -> dict:
             "end": [int(end) for _, end in tokens.offsets],
             "tag": list(tokens.tags),
             "confidence": [round(float(value), _DIGITS) for value in tokens.confidence],
-        }
+        } | ({"classes": tokens.classes} if tokens.classes else {})
+    return record
+
+
+def _span_record(span: Span, text: str) -> dict:
+    record: dict[str, Any] = {
+        "start": int(span.start),  # int and float: numpy's own do not go into JSON
+        "end": int(span.end),
+        "type": span.type,
+        "text": span.mention(text),
+    }
+    if span.gaps:
+        record["fragments"] = [[int(start), int(end)] for start, end in span.fragments]
+    if span.confidence is not None:
+        record["confidence"] = float(span.confidence)
+    if span.tokens:
+        record["tokens"] = [int(at) for at in span.tokens]
+        record["log_probs"] = [
+            [round(float(value), _LOG_DIGITS) for value in row] for row in span.log_probs
+        ]
     return record
 
 
@@ -178,43 +231,68 @@ def _from_record(record: object, texts: dict[str, str] | None) -> Prediction:
     if not document:
         raise ValueError("document is empty")
     mentions, spans = [], []
-    for span in _typed(fields["spans"], list, "spans"):
-        entry = _fields(span, "a span", ("start", "end", "type", "text", "confidence"))
+    for entry in _typed(fields["spans"], list, "spans"):
+        spans.append(_read_span(entry))
         mentions.append(_typed(entry["text"], str, "text"))
-        spans.append(
-            Span(
-                _typed(entry["start"], int, "start"),
-                _typed(entry["end"], int, "end"),
-                _typed(entry["type"], str, "type"),
-                _typed(entry["confidence"], float, "confidence"),
-            )
-        )
     prediction = Prediction(document, tuple(spans), _read_tokens(fields.get("tokens")))
     text = None if texts is None else _document_text(document, texts, prediction.end)
     for span, mention in zip(spans, mentions, strict=True):
-        if len(mention) != span.end - span.start:
+        length = sum(end - start for start, end in span.fragments) + len(span.gaps)
+        if len(mention) != length:
             raise ValueError(f"text {mention!r} is not as long as {span.start}-{span.end}")
-        if text is not None and mention != text[span.start : span.end]:
+        if text is not None and mention != span.mention(text):
             raise ValueError(
                 f"text {mention!r} at {span.start}-{span.end} is "
-                f"{text[span.start : span.end]!r} in document {document}"
+                f"{span.mention(text)!r} in document {document}"
             )
     return prediction
+
+
+def _read_span(value: object) -> Span:
+    optional = ("confidence", "fragments", "tokens", "log_probs")
+    entry = _fields(value, "a span", ("start", "end", "type", "text"), optional)
+    start, end = (_typed(entry[name], int, name) for name in ("start", "end"))
+    gaps = ()
+    if "fragments" in entry:
+        fragments = [
+            tuple(_typed(at, int, "an offset") for at in _typed(fragment, list, "a fragment"))
+            for fragment in _typed(entry["fragments"], list, "fragments")
+        ]
+        ends = (fragments[0][:1], fragments[-1][-1:]) if fragments else ()
+        if ends != ((start,), (end,)) or any(len(fragment) != 2 for fragment in fragments):
+            raise ValueError(f"fragments {fragments} are not those of {start}-{end}")
+        gaps = tuple((left[1], right[0]) for left, right in pairwise(fragments))
+    confidence = entry.get("confidence")
+    return Span(
+        start,
+        end,
+        _typed(entry["type"], str, "type"),
+        None if confidence is None else _typed(confidence, float, "confidence"),
+        gaps,
+        _values(entry.get("tokens", []), int, "tokens"),
+        tuple(
+            _values(row, float, "log_probs")
+            for row in _typed(entry.get("log_probs", []), list, "log_probs")
+        ),
+    )
+
+
+def _values(value: object, kind: type, name: str) -> tuple:
+    return tuple(_typed(number, kind, name) for number in _typed(value, list, name))
 
 
 def _read_tokens(record: object) -> Tokens | None:
     if record is None:
         return None
-    fields = _fields(record, "tokens", ("start", "end", "tag", "confidence"))
+    fields = _fields(record, "tokens", ("start", "end", "tag", "confidence"), ("classes",))
     kinds = {"start": int, "end": int, "tag": str, "confidence": float}
-    columns = {
-        name: tuple(_typed(value, kind, name) for value in _typed(fields[name], list, name))
-        for name, kind in kinds.items()
-    }
+    columns = {name: _values(fields[name], kind, name) for name, kind in kinds.items()}
     if len(columns["start"]) != len(columns["end"]):
         raise ValueError("tokens need as many starts as ends")
     offsets = tuple(zip(columns["start"], columns["end"], strict=True))
-    return Tokens(offsets, columns["tag"], columns["confidence"])
+    classes = fields.get("classes")
+    classes = None if classes is None else _typed(classes, int, "classes")
+    return Tokens(offsets, columns["tag"], columns["confidence"], classes)
 
 
 def _fields(
@@ -230,7 +308,7 @@ def _fields(
 
 
 def _typed(value: object, kind: type, name: str) -> Any:
-    if kind is float and type(value) is int and value in (0, 1):
+    if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)  # other programs write 1.0 as 1
     if type(value) is not kind:  # exactly: True is an int to isinstance
         raise ValueError(f"{name} is of type {kind.__name__}, not {_short(value)}")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ TEXT = "Fever of 39 °C,\u2028 then\r\na 𝛽-blocker."
 DOCUMENT = Document("d1", TEXT)
 TOKENS = Tokens(((0, 5), (6, 8), (9, 11)), ("B-Sign", "O", "I-Lab"), (0.9, 0.25, 0.123456))
 PREDICTION = Prediction("d1", (Span(0, 5, "Sign", 0.875), Span(9, 14, "Lab", 1 / 3)), TOKENS)
+WITH_TOKENS = Span(0, 5, "Sign", 0.5, tokens=(0,), log_probs=((-0.6931, -2.0, -3.5, -4.0, -1.5),))
 PLAIN = {"start": 0, "end": 5, "type": "Sign", "text": "Fever", "confidence": 0.5}
 
 
@@ -63,6 +65,21 @@ def test_the_file_is_what_the_docstring_says(tmp_path):
     }
 
 
+def test_spans_that_are_discontinuous_overlap_or_say_what_their_tokens_say(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    bare = Span(0, 5, "Sign")
+    gap = Span(0, 11, "Lab", 0.5, gaps=((5, 6), (8, 9)))
+    tokens = replace(TOKENS, classes=5)
+    prediction = Prediction("d1", (bare, WITH_TOKENS, gap), tokens)
+    write_predictions(path, [prediction], [DOCUMENT])
+    assert read_predictions(path, [DOCUMENT]) == [prediction]
+    first, second, third = json.loads(path.read_text("utf-8"))["spans"]
+    assert first == {"start": 0, "end": 5, "type": "Sign", "text": "Fever"}
+    assert second["log_probs"] == [[-0.6931, -2.0, -3.5, -4.0, -1.5]]
+    assert third["text"] == "Fever of 39"
+    assert third["fragments"] == [[0, 5], [6, 8], [9, 11]]
+
+
 def test_numpy_numbers_are_written_as_plain_ones(tmp_path):
     path = tmp_path / "predictions.jsonl"
     offsets = tuple((start, end) for start, end in np.array([[0, 5], [6, 8]]))
@@ -90,7 +107,12 @@ def test_spans_are_put_in_order_and_may_touch():
         (lambda: Span(0, 3, "", 0.5), "needs a type"),
         (lambda: Span(0, 3, "A", 1.01), "lies in"),
         (lambda: Span(0, 3, "A", float("nan")), "lies in"),
-        (lambda: Prediction("d", (Span(0, 3, "A", 1), Span(2, 4, "B", 1))), "overlap"),
+        (lambda: Span(0, 9, "A", 1, gaps=((4, 3),)), "out of order"),
+        (lambda: Span(0, 9, "A", 1, gaps=((0, 3),)), "not a span"),
+        (lambda: Span(0, 9, "A", 1, tokens=(2,)), "as many tokens"),
+        (lambda: Span(0, 9, "A", 1, tokens=(2,), log_probs=((0.1,),)), "at most 0"),
+        (lambda: Prediction("d", (WITH_TOKENS,)), "the document has none"),
+        (lambda: Prediction("d", (replace(WITH_TOKENS, tokens=(3,)),), TOKENS), "has token 3"),
         (lambda: Tokens(((0, 1),), (), (0.5,)), "as many offsets"),
         (lambda: Tokens(((2, 1),), ("O",), (0.5,)), "not a token"),
         (lambda: Tokens(((0, 1),), ("",), (0.5,)), "needs a tag"),
@@ -127,7 +149,7 @@ def tokens_line(**changes) -> str:
         (line(document=""), "document is empty"),
         (line(spans={}), "spans is of type list"),
         (line(spans=[3]), "a span is a JSON object"),
-        (line(spans=[{"start": 0, "end": 5}]), "a span lacks type, text, confidence"),
+        (line(spans=[{"start": 0, "end": 5}]), "a span lacks type, text"),
         (line(span={"start": True}), "start is of type int, not True"),
         (line(span={"end": 5.0}), "end is of type int, not 5.0"),
         (line(span={"start": 5}), r"\(5, 5\) is not a span"),
@@ -140,13 +162,17 @@ def tokens_line(**changes) -> str:
         (line(span={"text": "Fewer"}), "'Fewer' at 0-5 is 'Fever' in document d1"),
         (line(span={"end": 99}), "offset 99 is outside the text of document d1, 35 characters"),
         (line(document="d9"), "document d9 is not among those"),
-        (line(spans=[PLAIN, {**PLAIN, "start": 4, "text": "r"}]), "0-5 and .* 4-5 overlap"),
+        (line(span={"fragments": [[0, 2], [4, 6]]}), "are not those of 0-5"),
+        (line(span={"fragments": [[0, 2], [4]]}), "are not those of 0-5"),
+        (line(span={"fragments": [[0, 2], [4, 5]]}), "'Fever' is not as long as"),
+        (line(span={"tokens": [0], "log_probs": [[0.5]]}), "at most 0"),
+        (line(span={"tokens": ["0"], "log_probs": [[-1]]}), "tokens is of type int"),
         (line(tokens=[]), "tokens is a JSON object"),
         (tokens_line(tag="absent"), "tokens lacks tag"),
         (tokens_line(tag=[]), "as many offsets"),
         (tokens_line(end=[]), "as many starts as ends"),
         (tokens_line(end=[99]), "offset 99 is outside"),
-        (tokens_line(confidence=[2]), "confidence is of type float, not 2"),
+        (tokens_line(confidence=[2]), r"lies in \[0, 1\], not 2"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, bad, message):

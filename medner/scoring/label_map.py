@@ -108,7 +108,7 @@ class LabelMap:
         targets = {name: target for target, names in self.types.items() for name in names}
         result, chain = [], []  # chain: left-out spans, each directly before the next
         for span in prediction.spans:
-            if chain and text[chain[-1].end : span.start].strip():
+            if chain and (span.start < chain[-1].end or text[chain[-1].end : span.start].strip()):
                 chain = []
             if target := targets.get(span.type):
                 joinable = self.join_preceding.get(target, ())
@@ -193,8 +193,20 @@ def map_predictions(
 
 
 def _joined(target: str, parts: list[Span]) -> Span:
-    confidence = math.prod(span.confidence for span in parts) ** (1 / len(parts))
-    return Span(parts[0].start, parts[-1].end, target, confidence)
+    """One span from the first's start to the last's end; white space in between is no gap."""
+    if len(parts) == 1:
+        return replace(parts[0], type=target)
+    given = [span.confidence for span in parts if span.confidence is not None]
+    confidence = math.prod(given) ** (1 / len(parts)) if len(given) == len(parts) else None
+    return Span(
+        parts[0].start,
+        parts[-1].end,
+        target,
+        confidence,
+        tuple(gap for span in parts for gap in span.gaps),
+        tuple(at for span in parts for at in span.tokens),
+        tuple(row for span in parts for row in span.log_probs),
+    )
 
 
 def _lists(value: object, what: str) -> dict[str, tuple[str, ...]]:

@@ -86,8 +86,8 @@ def score(
     entity (SemEval-2013 task 9.1, 'strict').
 
     The gold is taken as annotated, overlapping, nested and discontinuous entities included: a flat
-    span never matches a discontinuous entity, and of two gold entities that are alike only one is
-    matched. What cannot be expressed counts as missed. With ``allow_missing``, documents without a
+    span never matches a discontinuous entity, and of several that are alike each is matched with
+    one. What cannot be expressed counts as missed. With ``allow_missing``, documents without a
     prediction count as predicted empty. Raises UserError where the two do not fit each other.
     """
     documents = list(documents)
@@ -107,12 +107,9 @@ def score(
         gold_counts.update(entity.type for entity in document.entities)
         if prediction := predicted.get(document.id):
             predicted_counts.update(span.type for span in prediction.spans)
-            # Spans of a prediction are disjoint, so each can only match once.
-            correct_counts.update(
-                span.type
-                for span in prediction.spans
-                if (((span.start, span.end),), span.type) in gold
-            )
+            found = Counter((span.fragments, span.type) for span in prediction.spans)
+            for (_, type_), number in (gold & found).items():
+                correct_counts[type_] += number
     by_type = {
         name: Counts(gold_counts[name], predicted_counts[name], correct_counts[name])
         for name in sorted(gold_counts | predicted_counts)
