@@ -149,12 +149,12 @@ def write_predictions(
 
 
 def read_predictions(
-    path: str | Path, documents: Iterable[Document] | None = None
+    path: str | Path, documents: Iterable[Document] | None = None, *, allow_others: bool = False
 ) -> list[Prediction]:
     """Read what ``write_predictions`` wrote, in the file's order.
 
-    Every line is checked by itself and, where ``documents`` are given, against its document's text.
-    Raises DataError with file and line.
+    Every line is checked by itself and, where ``documents`` are given, against its document's text;
+    with ``allow_others``, lines of other documents are not. Raises DataError with file and line.
     """
     path = Path(path)
     if not path.is_file():
@@ -165,7 +165,8 @@ def read_predictions(
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                prediction = _from_record(json.loads(line.decode("utf-8")), texts)
+                record = json.loads(line.decode("utf-8"))
+                prediction = _from_record(record, texts, allow_others)
             except ValueError as error:  # JSON and UTF-8 errors are ValueErrors too
                 raise DataError(path, number, str(error), "write the predictions anew") from error
             first = lines.setdefault(prediction.document, number)
@@ -224,7 +225,7 @@ def _span_record(span: Span, text: str) -> dict:
     return record
 
 
-def _from_record(record: object, texts: dict[str, str] | None) -> Prediction:
+def _from_record(record: object, texts: dict[str, str] | None, allow_others: bool) -> Prediction:
     """Raises ValueError saying what is wrong with the line."""
     fields = _fields(record, "a prediction", ("document", "spans"), optional=("tokens",))
     document = _typed(fields["document"], str, "document")
@@ -235,7 +236,8 @@ def _from_record(record: object, texts: dict[str, str] | None) -> Prediction:
         spans.append(_read_span(entry))
         mentions.append(_typed(entry["text"], str, "text"))
     prediction = Prediction(document, tuple(spans), _read_tokens(fields.get("tokens")))
-    text = None if texts is None else _document_text(document, texts, prediction.end)
+    unknown = texts is None or (allow_others and document not in texts)
+    text = None if unknown else _document_text(document, texts, prediction.end)
     for span, mention in zip(spans, mentions, strict=True):
         length = sum(end - start for start, end in span.fragments) + len(span.gaps)
         if len(mention) != length:

@@ -113,9 +113,13 @@ def write_shareable_predictions(
     with predictions.open(encoding="utf-8") as lines, written_whole(path) as file:
         for record in map(json.loads, lines):
             document = by_id[record["document"]]
-            kept = ("start", "end", "type", "confidence", *(("text",) if with_text else ()))
+            kept = {"start", "end", "fragments", "type", "confidence"}
+            kept |= {"text"} if with_text else set()
             shared = {"document": document_digest(document)}
             if with_text:
                 shared["text"] = document.text
-            shared["spans"] = [{name: span[name] for name in kept} for span in record["spans"]]
+            shared["spans"] = [
+                {name: value for name, value in span.items() if name in kept}
+                for span in record["spans"]
+            ]
             file.write(json.dumps(shared, ensure_ascii=False, separators=(",", ":")) + "\n")

@@ -33,6 +33,18 @@ class TokenizedDocument:
     ends: NDArray[np.int32]
     inside_word: NDArray[np.bool_]
 
+    @classmethod
+    def of(
+        cls, document: Document, ids: NDArray[np.int32], offsets: NDArray[np.int32]
+    ) -> "TokenizedDocument":
+        """From a tokenizer's offsets, shape (tokens, 2).
+
+        Byte-level tokenizers count the space before a word as part of it: trimming the offsets
+        here makes every tokenizer's spans begin and end on text.
+        """
+        starts, ends = _trimmed(document.text, offsets[:, 0], offsets[:, 1])
+        return cls(document, ids, starts, ends, _inside_word(document.text, starts, ends))
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -55,22 +67,18 @@ class Window:
 
 
 def tokenise(documents: Sequence[Document], tokenizer: Tokenizer) -> list[TokenizedDocument]:
-    """Tokenise raw texts; ``tokenizer`` must neither truncate nor pad.
-
-    Byte-level tokenizers count the space before a word as part of it: trimming the offsets here
-    makes every tokenizer's spans begin and end on text.
-    """
+    """Tokenise raw texts; ``tokenizer`` must neither truncate nor pad."""
     encodings = tokenizer.encode_batch(
         [document.text for document in documents], add_special_tokens=False
     )
-    tokenised = []
-    for document, encoding in zip(documents, encodings, strict=True):
-        offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
-        starts, ends = _trimmed(document.text, offsets[:, 0], offsets[:, 1])
-        inside_word = _inside_word(document.text, starts, ends)
-        ids = np.array(encoding.ids, dtype=np.int32)
-        tokenised.append(TokenizedDocument(document, ids, starts, ends, inside_word))
-    return tokenised
+    return [
+        TokenizedDocument.of(
+            document,
+            np.array(encoding.ids, dtype=np.int32),
+            np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2),
+        )
+        for document, encoding in zip(documents, encodings, strict=True)
+    ]
 
 
 def _trimmed(

@@ -68,6 +68,12 @@ class Scores:
         figures = [counts.f1 for counts in self.by_type.values() if counts.gold]
         return sum(figures) / len(figures) if figures else 0.0
 
+    @property
+    def weighted_f1(self) -> float:
+        """Mean F1 of the types, each weighted by its entities in the gold; 0 if there are none."""
+        gold = self.overall.gold
+        return sum(c.f1 * c.gold for c in self.by_type.values()) / gold if gold else 0.0
+
     def to_dict(self) -> dict:
         """For JSON: counts, and figures in full."""
         return {
@@ -75,6 +81,7 @@ class Scores:
             "missing_documents": self.missing,
             "overall": self.overall.to_dict(),
             "macro_f1": self.macro_f1,
+            "weighted_f1": self.weighted_f1,
             "types": {name: counts.to_dict() for name, counts in self.by_type.items()},
         }
 
@@ -91,7 +98,7 @@ def score(
     prediction count as predicted empty. Raises UserError where the two do not fit each other.
     """
     documents = list(documents)
-    predicted = _pair(documents, predictions)
+    predicted = pair(documents, predictions)
     missing = [document.id for document in documents if document.id not in predicted]
     if missing and not allow_missing:
         raise UserError(
@@ -128,8 +135,12 @@ def table(scores: Scores) -> str:
     return aligned(rows)
 
 
-def _pair(documents: list[Document], predictions: Iterable[Prediction]) -> dict[str, Prediction]:
-    """The predictions by document. Raises UserError on a duplicate or unknown document."""
+def pair(documents: list[Document], predictions: Iterable[Prediction]) -> dict[str, Prediction]:
+    """The predictions by document.
+
+    Raises:
+        UserError: on a document that comes twice, or is not among ``documents``.
+    """
     known = Counter(document.id for document in documents)
     if twice := [name for name, count in known.items() if count > 1]:
         raise UserError(f"documents occur twice ({_some(twice)}); give each an id of its own")
