@@ -206,6 +206,13 @@ def mirror(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_mirror(tmp_path_factory.mktemp("hub"), texts)
 
 
+@pytest.fixture(scope="session")
+def bare(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mirror without weights."""
+    weights = shutil.ignore_patterns("*.safetensors", "*.bin")
+    return shutil.copytree(mirror, tmp_path_factory.mktemp("bare") / "hub", ignore=weights)
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a subprocess ended."""

@@ -2,34 +2,26 @@
 
 import csv
 import json
-import logging
 import os
 import re
 import signal
 import struct
 import subprocess
-import sys
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 import yaml
 from conftest import ROOT, Ended, Start, Text, case_report, write_brat
-from omegaconf import DictConfig, OmegaConf
 from test_config import complaint, composed
 from wandb_server import Server, serving
 
 from medner import sharing
-from medner.documents import Document
-from medner.files import write_json
-from medner.schema import EvaluateConfig, TrainConfig
-from medner.scoring.matching import Counts, Scores
 
 # Words that are nowhere else. Only the first two are in the texts.
 IN_TEXT = ("quirzelword", "snabbelmention")
@@ -404,71 +396,6 @@ def test_a_run_writes_nothing_outside_of_its_folder(trainings: Trainings) -> Non
     assert [path.name for path in trainings.home.rglob("*")] == ["cwd"]
 
 
-def test_a_document_s_digest_cannot_be_guessed_from_its_id() -> None:
-    document = Document("15939911", "The text.", ())
-    assert sharing.document_digest(document) == sharing.document_digest(document)
-    others = [Document("15939911", "the text.", ()), Document("15939912", "The text.", ())]
-    assert len({sharing.document_digest(each) for each in (document, *others)}) == 3
-
-
-PRIVATE = {
-    "output_dir", "corpora_dir", "hub_mirror", "run", "repeat", "ckpt_path", "model.name",
-    "logger.wandb.project", "logger.wandb.entity",
-    *(f"{data}.{option}" for data in ("data", "eval_dataset") for option in (
-        "path", "parts", "homepage", "release.folder", "release.hub",
-        "release.fingerprint", "release.files",
-    )),
-    "data.split.test_ids", "data.split.groups",
-}  # fmt: skip
-
-
-def options_in_words(schema: type, group: str = "") -> set[str]:
-    """The options of a schema that take strings, or lists and mappings of them."""
-    found = set()
-    for name, hint in get_type_hints(schema).items():
-        kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
-        nested = [kind for kind in kinds if is_dataclass(kind)]
-        if nested and getattr(hint, "__origin__", None) is not list:
-            found |= options_in_words(nested[0], f"{group}{name}.")
-        elif not set(kinds) <= {int, float, bool}:
-            found.add(f"{group}{name}")
-    assert {field.name for field in fields(schema)} == set(get_type_hints(schema))
-    return found
-
-
-@pytest.mark.parametrize("schema", [TrainConfig, EvaluateConfig])
-def test_every_option_in_words_is_either_shared_or_kept(schema: type) -> None:
-    """Whoever adds an option decides: sharing.WORDS, or PRIVATE above."""
-    known = sharing.WORDS | sharing.TYPES
-    assert not known & PRIVATE
-    assert options_in_words(schema) <= known | PRIVATE
-    everything = options_in_words(TrainConfig) | options_in_words(EvaluateConfig)
-    assert known | PRIVATE == everything
-
-
-def test_a_model_s_name_is_shared_only_if_it_is_the_hub_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "models" / "mine").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    shared = {
-        name: sharing.shareable_options(OmegaConf.create({"model": {"name": name}}))["model"][
-            "name"
-        ]
-        for name in (
-            "dmis-lab/biobert-v1.1",
-            "models/mine",
-            "~/x/y",
-            "/a/b",
-            "../a",
-            "mine",
-            "a/b/c",
-        )
-    }
-    assert shared.pop("dmis-lab/biobert-v1.1") == "dmis-lab/biobert-v1.1"
-    assert set(shared.values()) == {"a local folder"}
-
-
 # ---------------------------------------------------------------- when W&B is down
 
 
@@ -497,165 +424,6 @@ def test_training_ends_well_though_the_service_is_killed(trainings: Trainings) -
     (folder,) = offline_folders(run)
     assert re.match(rf"W&B: .+; going on without it\. .* is in {folder}; `cd .*wandb sync", warning)
     assert read_json(run / "metrics.json")["epochs"] == 3
-
-
-# ---------------------------------------------------------------- in this process
-
-
-@pytest.fixture
-def environment() -> Iterator[dict[str, str]]:
-    """The environment, which W&B is steered by; it is put back."""
-    import wandb
-
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        del os.environ[name]
-    yield os.environ
-    wandb.teardown()
-    os.environ.clear()
-    os.environ.update(before)
-
-
-def begun(folder: Path) -> tuple[DictConfig, Path]:
-    """Options, and a run's folder as it is when the trackers start."""
-    run = folder / "run"
-    run.mkdir()
-    write_json(run / "split.json", {"parts": {}})
-    write_json(run / "data_report.json", {"fingerprint": "f"})
-    return composed("train", "model=biobert", "logger=[csv,wandb]"), run
-
-
-def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the program warns of; W&B's own messages go into its own log."""
-    return [
-        record.getMessage()
-        for record in caplog.records
-        if record.levelno >= logging.WARNING and record.name.startswith("medner")
-    ]
-
-
-def test_a_server_that_refuses_is_given_up(
-    tmp_path: Path, environment: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
-    from medner.tracking import finish, make_loggers
-
-    with serving() as gone:
-        url = gone.url
-    environment |= {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": url, "WANDB_INIT_TIMEOUT": "2"}
-    config, run = begun(tmp_path)
-    loggers = make_loggers(config, run)
-    loggers[1].log_metrics({"val/f1": 0.5}, 1)
-    finish(loggers, ended_well=True)
-    (warning,) = warned(caplog)
-    assert re.match(r"W&B: could not be reached \(.*refused\): offline; `cd .*sync", warning)
-    assert Offline(run).history[0]["val/f1"] == 0.5
-
-
-def test_a_server_that_falls_silent_is_given_up_at_the_end(
-    tmp_path: Path, environment: dict[str, str], caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    from wandb.apis.public import Api
-
-    from medner.tracking import finish, log_training, make_loggers
-
-    monkeypatch.setattr(Api, "_HTTP_TIMEOUT", 1)
-    config, run = begun(tmp_path)
-    (run / "best.ckpt").write_text("weights")
-    with serving() as server:
-        environment |= {
-            "WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url,
-            "WANDB_FINISH_TIMEOUT": "1",
-        }  # fmt: skip
-        loggers = make_loggers(config, run)
-        server.silent.set()
-        loggers[1].log_metrics({"val/f1": 0.5}, 1)
-        log_training(loggers, run / "best.ckpt", {"epochs": 1})
-        finish(loggers, ended_well=True)
-    (warning,) = warned(caplog)
-    (folder,) = run.glob("wandb/run-*")
-    assert re.match(rf"W&B: .*; going on without it\. .* {folder}; .* --include-online ", warning)
-    (file,) = folder.glob("*.wandb")
-    assert any("val/f1" in str(record) for record in wandb_records(file))  # for `wandb sync`
-
-
-@pytest.mark.filterwarnings("ignore:.*exists and is not empty")  # as in a training
-def test_a_resumed_training_goes_on_in_the_same_run(
-    tmp_path: Path, environment: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
-    """Interrupted at step 25, taken up at 20; then sent by what the log says."""
-    from medner.tracking import finish, log_part, log_training, make_loggers
-
-    caplog.set_level(logging.INFO, "medner")
-    environment["HOME"] = str(tmp_path)
-    config, run = begun(tmp_path)
-    documents = [Document("d", "a b", ())]
-    (run / "p.jsonl").write_text('{"document":"d","spans":[]}\n')
-    (run / "best.ckpt").write_text("the weights")
-    for resumed_from, steps in ((None, (10, 15, 25)), (20, (20, 30))):
-        loggers = make_loggers(config, run, resumed_from)
-        for step in steps:
-            for logger in loggers:
-                logger.log_metrics({"val/f1": step / 100, f"only/{resumed_from}": 1.0}, step)
-        if resumed_from:
-            scores = Scores({"A": Counts(1, 1, 1)}, 1)
-            log_part(loggers, "test", scores, run / "p.jsonl", documents, 30)
-            log_training(loggers, run / "best.ckpt", {"epochs": 2})
-        finish(loggers, ended_well=resumed_from is not None)
-    with (run / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == [10, 15, 20, 30, 30]
-    assert [row["only/None"] for row in rows] == ["1.0", "1.0", "", "", ""]
-
-    first, second = Offline(run, 0), Offline(run, 1)
-    assert first.run.run_id == second.run.run_id == read_json(run / "tracker.json")["wandb"]["id"]
-    assert (first.run.resume, second.run.resume) == (False, True)
-    assert (first.exits, second.exits) == ([1], [0])
-    assert first.run.display_name == second.run.display_name == "biobert-maccrobat"
-    assert first.config["model"]["name"] == "dmis-lab/biobert-v1.1"
-    assert "name" not in second.config["model"]
-
-    said = re.findall(r"W&B: offline; `(.*)` sends it", caplog.text)
-    assert len(said) == 2 and len(set(said)) == 1
-    with serving() as server:
-        environment |= {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url}
-        binaries = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        sync = subprocess.run(
-            said[0],
-            shell=True,
-            env={**environment, "PATH": binaries},
-            capture_output=True,
-            text=True,
-        )
-        assert sync.returncode == 0, sync.stdout + sync.stderr
-    history = [json.loads(line) for line in server.history(first.run.run_id)]
-    logged = [row["trainer/global_step"] for row in history if "val/f1" in row]
-    assert logged == [10, 15, 25, 20, 30]
-    uploads = [request for request in server.received if request.startswith(b"PUT /upload/")]
-    assert any(request.endswith(b"the weights") for request in uploads)
-
-
-def test_a_tracker_that_is_switched_off_is_none(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
-    from medner.tracking import make_loggers
-
-    environment["WANDB_MODE"] = "disabled"
-    config, run = begun(tmp_path)
-    assert [type(logger).__name__ for logger in make_loggers(config, run)] == ["CsvLogger"]
-    assert not (run / "wandb").exists()
-
-
-@pytest.mark.parametrize("machine", ["api.wandb.ai", "api.forge.coreweave.com", "example.org"])
-def test_an_account_is_found_in_netrc(
-    tmp_path: Path, environment: dict[str, str], machine: str
-) -> None:
-    from medner.wandb_run import _has_account
-
-    environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
-    assert not _has_account()
-    (tmp_path / "netrc").write_text(f"machine {machine}\n  login user\n  password {KEY}\n")
-    assert _has_account() == (machine != "example.org")
 
 
 # ---------------------------------------------------------------- other trackers
