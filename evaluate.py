@@ -1,40 +1,81 @@
-"""Score a trained model at home or away: ``python evaluate.py --help``."""
+"""Score a trained model, or what any system predicted: ``python evaluate.py --help``."""
 
 import logging
 import sys
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from medner.gold import read_gold
+from medner.gold import Gold, read_gold
 from medner.launch import launch
-from medner.runs import find_checkpoint, load_config
+from medner.pretrained import locate
+from medner.runs import find_checkpoint, find_run, load_config
 from medner.schema import EvaluationOptions, LoggerConfig
 
 log = logging.getLogger("evaluate")
 
 
 def evaluate(config: DictConfig, _: Path) -> None:
-    run, checkpoint = find_checkpoint(config)
-    log.info("model: %s", checkpoint)
+    run, source = find_system(config)
+    gold, development = read_golds(config, run)
+
+    from medner import evaluation, systems
+    from medner.analysis import read_training
+
+    if config.predictions:
+        documents = chain(gold.documents, development.documents if development else ())
+        system, notes = systems.from_output(source, list(documents), run, config.allow_missing)
+        for line in notes:
+            log.info("predictions: %s", line)
+    elif config.hf_model:
+        folder = Path(config.output_dir, "published")
+        system = systems.from_hub(config.hf_model, source, folder, **device(config, None))
+    else:
+        system = systems.from_checkpoint(source, run, **device(config, run))
+    training = read_training(run, config.corpora_dir, config.confidence)
+    scores, folder = evaluation.evaluate(system, gold, training, development)
+    own = load_config(run).logger if run else OmegaConf.structured(LoggerConfig)
+    chosen = config.logger or own
+    if any(chosen[name] is not None for name in chosen):
+        from medner.tracking import log_evaluation
+
+        log_evaluation(chosen, config, system, gold, scores, folder)
+
+
+def find_system(config: DictConfig) -> tuple[Path | None, Path]:
+    """The folder of the run that is evaluated, if there is one, and the file or folder that holds
+    its checkpoint, a published model, or predictions."""
+    if config.predictions:
+        source = Path(config.predictions)
+        run = Path(config.run) if config.run else find_run(source)
+    elif config.hf_model:
+        run, source = None, locate(config.hf_model, hub_mirror=config.hub_mirror)
+    else:
+        run, source = find_checkpoint(config)
+    log.info("system: %s", config.hf_model or source)
+    return run, source
+
+
+def read_golds(config: DictConfig, run: Path | None) -> tuple[Gold, Gold | None]:
+    """The documents to score on, and those to choose a label map on."""
     gold = read_gold(config.eval_dataset, config.corpora_dir, run)
-    own = load_config(run) if run else None
-    trained = own.trainer if own else EvaluationOptions(precision="32", device_batch=8)
-    chosen = config.logger or (own.logger if own else LoggerConfig())
+    if not config.best_map:
+        return gold, None
+    dataset = config.eval_dataset.copy()
+    dataset.part = "validation"
+    return gold, read_gold(dataset, config.corpora_dir, run)
 
-    from medner import evaluation
-    from medner.tracking import log_evaluation
 
-    scores = evaluation.evaluate(
-        checkpoint,
-        gold,
-        run,
-        precision=config.trainer.precision or trained.precision,
-        device_batch=config.trainer.device_batch or trained.device_batch,
-        accelerator=config.trainer.accelerator,
-    )
-    folder = evaluation.results_folder(checkpoint, gold, run)
-    log_evaluation(chosen, config, run, checkpoint, gold, scores, folder)
+def device(config: DictConfig, run: Path | None) -> dict[str, Any]:
+    """What to predict with: what this call says, or what the run was trained with."""
+    own = load_config(run).trainer if run else EvaluationOptions(precision="32", device_batch=8)
+    return {
+        "precision": config.trainer.precision or own.precision,
+        "device_batch": config.trainer.device_batch or own.device_batch,
+        "accelerator": config.trainer.accelerator,
+    }
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from medner.pretrained import locate
 from medner.resume import changes, own_options
 from medner.runs import (
     BEST,
+    CALIBRATION,
     DATA_REPORT,
     LAST,
     METRICS,
@@ -30,6 +31,7 @@ from medner.runs import (
     claim,
     discard,
     load_config,
+    predictions_of,
     save_config,
 )  # fmt: skip
 from medner.scoring.matching import Scores, score, table
@@ -53,7 +55,7 @@ def train(config: DictConfig, run: Path) -> None:
     labels = Labels.of(chain.from_iterable(parts.values()))
     gold = read_gold(config.eval_dataset, config.corpora_dir, None) if config.eval_dataset else None
     if gold:
-        gold.check(labels.types)
+        gold = gold.fitted(labels.types)
 
     from medner.checkpoints import Saved, read_saved
     from medner.repetition import compare
@@ -134,7 +136,9 @@ def score_best(
 
     ``step`` is the one at which training ended.
     """
-    from medner.evaluation import evaluate, results_folder
+    from medner import systems
+    from medner.analysis import Training, fit_calibrator
+    from medner.evaluation import evaluate
     from medner.module import NerModule
     from medner.tracking import log_part
     from medner.training import predict
@@ -143,22 +147,25 @@ def score_best(
     best = NerModule.load(run / BEST)
     scores = {}
     for part in [part for part in ("validation", "test") if part in data.tokenised]:
-        documents, path = data.documents(part), run / "predictions" / f"{part}.jsonl"
+        documents, path = data.documents(part), predictions_of(run, part)
         predictions = predict(best, data, part, options.precision, options.accelerator)
         write_predictions(path, predictions, documents)
         scores[part] = score(documents, predictions)
         log_part(loggers, part, scores[part], path, documents, step)
         log.info("\n%s, best epoch (strict)\n%s", part, table(scores[part]))
+    calibrator = fit_calibrator(run, data.documents("validation"), config.confidence)
+    write_json(run / CALIBRATION, calibrator.to_dict())
     if gold:
-        scores[gold.name] = evaluate(
+        system = systems.from_checkpoint(
             run / BEST,
-            gold,
             run,
             precision=options.precision,
             device_batch=data.device_batch,
             accelerator=options.accelerator,
         )
-        path = results_folder(run / BEST, gold, run) / "predictions.jsonl"
+        training = Training(data.documents("train"), calibrator)
+        scores[gold.name], folder = evaluate(system, gold, training)
+        path = folder / "predictions.jsonl"
         log_part(loggers, gold.name, scores[gold.name], path, gold.documents, step)
     return scores
 
@@ -170,7 +177,7 @@ def dry_run(config: DictConfig, run: Path) -> None:
     labels = Labels.of(chain.from_iterable(parts.values()))
     if config.eval_dataset:
         gold = read_gold(config.eval_dataset, config.corpora_dir, None)
-        gold.check(labels.types)
+        gold = gold.fitted(labels.types)
         for line in gold.lines(labels.types, None):
             log.info("%s", line)
     log.info("%s\n", corpus_details(report))

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -18,7 +18,15 @@ from medner.corpora import FORMATS, ON_ERROR
 from medner.corpora.errata import ERRATA
 from medner.errors import ConfigError
 from medner.labels import FLATTEN
-from medner.schema import PROJECT, EvaluateConfig, HardwareConfig, TrainConfig, TrainingOptions
+from medner.schema import (
+    PROJECT,
+    EvaluateConfig,
+    HardwareConfig,
+    ReportConfig,
+    TrainConfig,
+    TrainingOptions,
+)
+from medner.scoring.confidence import CONFIDENCES
 from medner.split import PARTS, check_options
 
 ACCELERATORS = ("auto", "cpu", "gpu")
@@ -35,6 +43,7 @@ _CHOICES = {
     "eval_dataset.format": sorted(FORMATS),
     "eval_dataset.errata": [*sorted(ERRATA), None],
     "model.weights": ["pretrained", "random"],
+    "confidence": list(CONFIDENCES),
 }
 _POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
 _NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip", "save_minutes")
@@ -43,6 +52,8 @@ _PATHS = (
     "run",
     "repeat",
     "ckpt_path",
+    "hf_model",
+    "predictions",
     "output_dir",
     "corpora_dir",
     "hub_mirror",
@@ -84,16 +95,39 @@ def check(config: DictConfig) -> None:
         _check_window(config.window)
         # no hardware has a say in whether the batches fit together: this can be told at once
         resolve(config.copy(), HardwareConfig(name="any"))
-    asked = config.logger is not None and config.logger.tensorboard is not None
+    elif "eval_dataset" in config:
+        _check_system(config)
+    elif not (isinstance(config.runs, str) and config.runs) and not isinstance(
+        config.runs, ListConfig
+    ):
+        raise ConfigError(f"runs={config.runs}: takes folders, as in 'runs=[runs/A,runs/B]'")
+    asked = OmegaConf.select(config, "logger.tensorboard") is not None
     if asked and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
         raise ConfigError(NO_TENSORBOARD)
-    if config.get("run") is not None and config.get("ckpt_path") is not None:
-        raise ConfigError("run and ckpt_path contradict each other; give one of them")
+
+
+def _check_system(config: DictConfig) -> None:
+    """Who is to be evaluated, and on what."""
+    given = [name for name in ("run", "ckpt_path", "hf_model") if config[name] is not None]
+    if config.predictions is not None and given != ["run"]:  # the run that made them
+        given.append("predictions")
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} contradict each other; give one of them")
+    if config.best_map:
+        dataset = config.eval_dataset
+        if dataset.own or "validation" not in dataset.parts or dataset.part == "validation":
+            raise ConfigError(
+                "best_map=true: the map is chosen on the validation part of a corpus with an "
+                "official split (eval_dataset.parts), for its other parts"
+            )
+        if dataset.label_map is None:
+            raise ConfigError("best_map=true: there is no label map to choose (label_map=null)")
 
 
 def _check_names(config: DictConfig) -> None:
     """Hydra lets "+name=value" add any name; here every option is in the schema."""
-    schema = OmegaConf.structured(TrainConfig if "data" in config else EvaluateConfig)
+    schemas = {"data": TrainConfig, "eval_dataset": EvaluateConfig, "runs": ReportConfig}
+    schema = OmegaConf.structured(next(schemas[key] for key in schemas if key in config))
     try:
         OmegaConf.merge(schema, OmegaConf.to_container(config))
     except OmegaConfBaseException as error:

@@ -1,83 +1,105 @@
-"""A trained model, scored on gold documents."""
+"""A system, scored on gold documents; its results in a folder."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
+from medner.analysis import Training, analyse
 from medner.data_report import fingerprint
-from medner.files import write_json
+from medner.errors import UserError
+from medner.files import write_json, written_whole
 from medner.gold import Gold
-from medner.hardware import check_card
-from medner.module import NerModule
 from medner.predictions import write_predictions
-from medner.runs import METRICS
-from medner.scoring.label_map import map_predictions
+from medner.runs import ANALYSIS, METRICS
+from medner.scoring.label_map import LabelMap, map_predictions
+from medner.scoring.map_search import best_map
 from medner.scoring.matching import Scores, score, table
-from medner.training import predict
+from medner.systems import System
 
 log = logging.getLogger(__name__)
 
 
 def evaluate(
-    checkpoint: Path,
-    gold: Gold,
-    run: Path | None,
-    *,
-    precision: str,
-    device_batch: int,
-    accelerator: str,
-) -> Scores:
-    """Predict, map, score, and say so.
+    system: System, gold: Gold, training: Training, development: Gold | None = None
+) -> tuple[Scores, Path]:
+    """Predict, map, score, explain, and say so.
 
     Args:
-        checkpoint: of the model.
-        run: its folder, if there is one.
-        precision, device_batch, accelerator: to predict with.
+        training: what is known of the system's.
+        development: documents to choose the label map on, instead of taking the chosen one.
 
-    The :func:`results_folder` gets predictions.jsonl and metrics.json.
+    Returns:
+        The strict scores, and the folder that got predictions.jsonl, metrics.json, analysis.json
+        and, where there is a label map, label_map.yaml, which ``--config-dir`` can take again.
 
     Raises:
-        ConfigError: if the label map is none for this model, or a card is asked for that is not
-            there.
+        ConfigError: if the label map is none for this system.
     """
-    check_card(accelerator, f"trainer.accelerator={accelerator}")
-    module = NerModule.load(checkpoint)
-    gold.check(module.labels.types)
-    for line in gold.lines(module.labels.types, run):
+    if development:
+        gold = replace(gold, label_map=_best_map(system, gold, development))
+    else:
+        gold = gold.fitted(system.types, system.complete)
+    for line in gold.lines(system.types, system.run, system.complete):
         log.info("%s", line)
-    data = module.datamodule(
-        {gold.name: gold.documents}, flatten_rule="longest_first", device_batch=device_batch
-    )
-    predictions = predict(module, data, gold.name, precision, accelerator)
+    predictions = system.predict(gold.documents)
     mapped = map_predictions(gold.label_map, gold.documents, predictions, gold.types)
-    scores = score(gold.documents, mapped.predictions)
+    found = analyse(gold, predictions, mapped, system.types, training)
 
-    map_name = _map_name(gold)
-    folder = results_folder(checkpoint, gold, run)
+    folder = results_folder(system, gold)
     replaced = folder.exists()
     write_predictions(folder / "predictions.jsonl", predictions, gold.documents)
+    write_json(folder / ANALYSIS, found.details)
+    if gold.label_map:
+        with written_whole(folder / "label_map.yaml") as file:
+            file.write(OmegaConf.to_yaml(gold.label_map.to_dict()))
     write_json(
         folder / METRICS,
         {
-            "checkpoint": str(checkpoint),
+            "system": system.label,
+            **system.details,
             "data": gold.name,
             "path": gold.path,
             "skipped": gold.report["skipped"],
             "fingerprint": fingerprint(gold.documents),
-            "precision": precision,
-            "label_map": map_name,
+            "label_map": map_name(gold),
             "mapping": mapped.to_dict(),
-            "scores": scores.to_dict(),
+            "scores": found.scores.to_dict(),
         },
     )
-    log.info("\n%s, label map: %s (strict)\n%s", gold.name, map_name, table(scores))
+    log.info("\n%s, label map: %s (strict)", gold.name, map_name(gold))
+    log.info("%s\n", table(found.scores))
+    for line in found.lines:
+        log.info("%s", line)
     log.info("written: %s%s", folder, " (in place of an earlier one)" if replaced else "")
-    return scores
+    return found.scores, folder
 
 
-def results_folder(checkpoint: Path, gold: Gold, run: Path | None) -> Path:
-    """``evaluations/NAME_MAP`` in the run's folder, or beside the checkpoint."""
-    return (run or checkpoint.parent) / "evaluations" / f"{gold.name}_{_map_name(gold)}"
+def _best_map(system: System, gold: Gold, development: Gold) -> LabelMap:
+    """The label map that scores best on the development documents."""
+    predictions = system.predict(development.documents)
+    best = best_map(development.documents, predictions, system.types, gold.types, development.name)
+    if not best.types:
+        raise UserError(
+            f"best_map=true: no predicted span is an entity of {development.name}, so that every "
+            "type would be left out; look at the predictions (see analysis.json of an evaluation "
+            "with best_map=false)"
+        )
+    mapped = map_predictions(best, development.documents, predictions, gold.types)
+    scores = score(development.documents, mapped.predictions)
+    log.info("label map: the best on %s, F1 %.3f there", development.name, scores.overall.f1)
+    for type_, names in best.types.items():
+        joined = best.join_preceding.get(type_, ())
+        after = f" (and directly before it {', '.join(joined)})" if joined else ""
+        log.info("  %s: %s%s", type_, ", ".join(names), after)
+    return best
 
 
-def _map_name(gold: Gold) -> str:
+def results_folder(system: System, gold: Gold) -> Path:
+    """``NAME_MAP`` among the system's evaluations."""
+    return system.folder / f"{gold.name}_{map_name(gold)}"
+
+
+def map_name(gold: Gold) -> str:
     return gold.label_map.name if gold.label_map else "identity"

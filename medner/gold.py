@@ -1,6 +1,7 @@
 """The documents that a model is scored on, at home or away."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,15 @@ from medner.files import read_json
 from medner.id_files import count, some
 from medner.parts import own_parts
 from medner.runs import SPLIT, load_config
-from medner.scoring.label_map import LabelMap
+from medner.scoring.label_map import LabelMap, by_name
 from medner.sources import open_corpus
 
 
 @dataclass(frozen=True)
 class Gold:
     """``name`` is what tables and folders call it; ``report`` describes the whole corpus (see
-    ``describe_corpus``), of which ``documents`` may be a part; ``label_map`` leads from the
-    model's types to its own, None where they are the same."""
+    ``describe_corpus``), of which ``documents`` may be a part; ``label_map`` leads from a system's
+    types to its own, None where they are the same."""
 
     name: str
     path: str
@@ -35,20 +36,44 @@ class Gold:
         """Those of the whole corpus, of which a part may lack some."""
         return tuple(sorted(self.report["types"]))
 
-    def check(self, model_types: tuple[str, ...]) -> None:
-        """ConfigError if a model with these types cannot be scored here."""
-        if self.label_map:
-            self.label_map.check(model_types)
-        elif not set(model_types) & set(self.types):
-            raise ConfigError(
-                f"{self.name} has none of the model's types ({some(model_types)}) but "
-                f"{some(self.types)}; say which is which: eval_dataset/label_map=NAME"
-            )
+    def fitted(self, types: Collection[str], complete: bool = True) -> "Gold":
+        """With the label map for a system of these types.
 
-    def lines(self, model_types: tuple[str, ...], run: Path | None) -> list[str]:
+        That is the one that was chosen, unless the system has the corpus's own types and needs
+        none. Where it is made for other types, and the corpus has some of the system's by name,
+        these are scored and the rest is left out.
+
+        Args:
+            complete: whether these are all types that the system knows, or those that it predicts.
+
+        Raises:
+            ConfigError: if the types do not fit.
+        """
+        if types and set(types) <= set(self.types):
+            return replace(self, label_map=None)
+        if self.label_map is None:
+            if complete and not set(types) & set(self.types):
+                raise ConfigError(
+                    f"{self.name} has none of the model's types ({some(sorted(types))}) but "
+                    f"{some(self.types)}; say which is which: eval_dataset/label_map=NAME"
+                )
+            return self
+        try:
+            self.label_map.check(types, complete)
+        except ConfigError:
+            same = by_name(types, self.types)
+            if same is None:
+                raise
+            return replace(self, label_map=same)
+        return self
+
+    def lines(
+        self, model_types: Collection[str], run: Path | None, complete: bool = True
+    ) -> list[str]:
         """What should be known before the scores are read.
 
         Args:
+            model_types: as of ``fitted``.
             run: the model's, with its split; None where only a checkpoint is left.
         """
         entities = sum(len(document.entities) for document in self.documents)
@@ -56,7 +81,7 @@ class Gold:
             f"data: {self.name}, {count(len(self.documents), 'document')}, {entities} entities",
             *reading_lines(self.report),
         ]
-        if self.label_map is None:
+        if self.label_map is None and complete:
             if missing := sorted(set(model_types) - set(self.types)):
                 lines.append(f"  not in this corpus, so wrong wherever predicted: {some(missing)}")
             if unknown := sorted(set(self.types) - set(model_types)):
@@ -117,8 +142,8 @@ def _own_part(
     """The same of the corpus that the run was trained on, by the run's own split."""
     if run is None:
         raise UserError(
-            "a checkpoint outside of its run's folder has no documents of its own; give run=DIR, "
-            "or another eval_dataset"
+            "outside of a run's folder there are no documents of its own; give run=DIR, or another "
+            "eval_dataset"
         )
     source = load_config(run).data
     if dataset.path is not None:

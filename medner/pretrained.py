@@ -13,7 +13,11 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from medner.errors import UserError
 
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+WEIGHTS = (
+    "model.safetensors", "model.safetensors.index.json",
+    "pytorch_model.bin", "pytorch_model.bin.index.json",
+)  # fmt: skip
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _SMALL_FILES = ["*.json", "vocab.txt", "merges.txt", "*.model"]
 
 
@@ -71,8 +75,8 @@ def _problem(folder: Path, weights: bool) -> str | None:
         return "no such folder"
     if not (folder / "config.json").is_file():
         return "no config.json"
-    if not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.txt")):
-        return "no tokenizer (tokenizer.json or vocab.txt)"
+    if not any((folder / file).is_file() for file in _TOKENIZERS):
+        return f"no tokenizer ({' or '.join(_TOKENIZERS)})"
     if weights and not any((folder / file).is_file() for file in WEIGHTS):
         return f"no weights ({' or '.join(WEIGHTS)}; model.weights=random needs none)"
     return None
@@ -95,7 +99,8 @@ def _from_hub(name: str, weights: bool, offline: bool) -> Path:
                 raise UserError(problem)
             if weights:
                 files = huggingface_hub.list_repo_files(name)
-                patterns += ["*.safetensors"] if WEIGHTS[0] in files else ["pytorch_model*.bin"]
+                safe = any(file in files for file in WEIGHTS[:2])
+                patterns += ["model*.safetensors"] if safe else ["pytorch_model*.bin"]
         folder = huggingface_hub.snapshot_download(
             name, local_files_only=offline, allow_patterns=patterns
         )

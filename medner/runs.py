@@ -6,9 +6,10 @@ data_report.json   what was read, and what was lost where
 history.json       figures of each epoch
 checkpoints/       best.ckpt, the model; last.ckpt, what going on needs
 predictions/       validation.jsonl, test.jsonl
+calibration.json   temperature and thresholds, fitted on the validation documents
 metrics.json       written last: its presence says that the run ended well
 train.log
-evaluations/       one folder for each evaluation
+evaluations/       one folder for each: predictions.jsonl, metrics.json, analysis.json
 metrics.csv, tensorboard/, wandb/, tracker.json    what trackers write, and which W&B run it is
 """
 
@@ -26,8 +27,9 @@ from medner.errors import UserError
 from medner.files import clear_unfinished, written_whole
 from medner.schema import TrainConfig
 
-CONFIG, SPLIT, DATA_REPORT, HISTORY, METRICS, LOG = (
+CONFIG, SPLIT, DATA_REPORT, HISTORY, METRICS, LOG, CALIBRATION, ANALYSIS = (
     "config.yaml", "split.json", "data_report.json", "history.json", "metrics.json", "train.log",
+    "calibration.json", "analysis.json",
 )  # fmt: skip
 BEST, LAST = Path("checkpoints", "best.ckpt"), Path("checkpoints", "last.ckpt")
 _LOCK = ".lock"
@@ -142,6 +144,11 @@ def _interpolation(values: Any) -> str | None:
     return values if isinstance(values, str) and "${" in values else None
 
 
+def predictions_of(run: Path, part: str) -> Path:
+    """The run's predictions for its own documents of a part, by its best epoch."""
+    return run / "predictions" / f"{part}.jsonl"
+
+
 def newest(output_dir: str | Path) -> Path:
     """The run whose best checkpoint was written last, in ``output_dir`` or a sweep in it.
 
@@ -157,6 +164,11 @@ def newest(output_dir: str | Path) -> Path:
             "output_dir=DIR, run=DIR or ckpt_path=FILE"
         )
     return max(best, key=lambda path: path.stat().st_mtime_ns).parent.parent
+
+
+def find_run(path: Path) -> Path | None:
+    """The folder of the run that a file lies in, if it lies in one."""
+    return next((folder for folder in path.resolve().parents if (folder / CONFIG).is_file()), None)
 
 
 def find_checkpoint(config: DictConfig) -> tuple[Path | None, Path]:

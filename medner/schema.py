@@ -5,6 +5,7 @@ Defaults that a group in ``conf/`` sets are ``"???"`` or None here.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
@@ -177,6 +178,7 @@ class TrainConfig:
     experiment: ExperimentConfig | None = None
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     eval_dataset: EvalDatasetConfig | None = None  # scored on when training is done
+    confidence: str = "geometric_mean"  # one of CONFIDENCES: of a span, from its tokens'
     dry_run: bool = False  # print the data report and an estimate of time, and stop
 
 
@@ -191,11 +193,24 @@ class EvaluationOptions:
 class EvaluateConfig:
     run: str | None = None  # folder of a run; null: the newest below output_dir
     ckpt_path: str | None = None  # a checkpoint, instead of a run
+    hf_model: str | None = None  # a published token classifier: owner/name, or a folder
+    predictions: str | None = None  # of any system: a file, folder or zip; no model is loaded
+    allow_missing: bool = False  # documents that are not in predictions were predicted empty
+    best_map: bool = False  # take the label map that scores best on the validation part
+    confidence: str | None = None  # one of CONFIDENCES; null: the run's
     output_dir: str = "runs"
     corpora_dir: str = "corpora"
+    hub_mirror: str | None = None
     eval_dataset: EvalDatasetConfig = field(default_factory=EvalDatasetConfig)
     trainer: EvaluationOptions = field(default_factory=EvaluationOptions)
     logger: LoggerConfig | None = None  # null: the trackers of the run that is evaluated
+
+
+@dataclass
+class ReportConfig:
+    runs: Any = "latest"  # folders of runs, sweeps or other systems' evaluations; or the latest
+    output_dir: str = "runs"
+    corpora_dir: str = "corpora"
 
 
 def register() -> None:
@@ -205,6 +220,7 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="report_schema", node=ReportConfig)
 
 
 def _run_folder(run: str | None, repeat: str | None, new: str, label: str) -> str:

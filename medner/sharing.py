@@ -26,7 +26,7 @@ WORDS = frozenset(
         "model.label", "model.package", "model.weights", "model.precision",
         "trainer.accelerator", "trainer.precision", "trainer.default.precision",
         "hardware.name", "hardware.accelerator", "hardware.precision",
-        "experiment.name", "experiment.precision",
+        "experiment.name", "experiment.precision", "confidence",
     }
 )  # fmt: skip
 # what these hold are entity types, as in the tables
@@ -36,7 +36,7 @@ TYPES = frozenset(
         "eval_dataset.label_map.left_out", "eval_dataset.label_map.join_preceding",
     }
 )  # fmt: skip
-MODEL_NAME = "model.name"  # shared as long as it is a name on the hub
+MODEL_NAMES = {"model.name", "hf_model"}  # shared as long as they are names on the hub
 _HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+", re.ASCII)
 
 
@@ -49,7 +49,7 @@ def _shareable(options: Mapping[str, Any], group: str) -> dict[str, Any]:
     shared = {}
     for name, value in options.items():
         key = f"{group}{name}"
-        if key == MODEL_NAME:
+        if key in MODEL_NAMES and value is not None:
             local = Path(value).exists() or not _HUB_NAME.fullmatch(value)
             shared[name] = "a local folder" if local else value
         elif isinstance(value, dict) and key not in TYPES:

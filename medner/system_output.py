@@ -21,7 +21,7 @@ _REMEDY = (
 
 
 def read_output(
-    path: str, documents: Sequence[Document], allow_missing: bool = False
+    path: str | Path, documents: Sequence[Document], allow_missing: bool = False
 ) -> tuple[list[Prediction], list[str]]:
     """Read what a system predicted for these documents; spans may overlap and have gaps.
 
@@ -64,15 +64,15 @@ def read_output(
     return [by_id.get(document.id, Prediction(document.id)) for document in documents], notes
 
 
-def _files(path: str) -> list[SourceFile]:
+def _files(path: str | Path) -> list[SourceFile]:
     patterns = ("*.ann", "*.jsonl", "*.json", "*.pubtator", "*.txt")
-    files, _ = find_files(path, patterns)
+    files, _ = find_files(str(path), patterns)
     if any(_suffix(file) == ".ann" for file in files):
         return [file for file in files if _suffix(file) in (".ann", ".txt")]
     return files
 
 
-def _format(path: str, files: Sequence[SourceFile]) -> str:
+def _format(path: str | Path, files: Sequence[SourceFile]) -> str:
     if _suffix(files[0]) == ".ann" or _suffix(files[-1]) == ".ann":
         return "brat"
     head = files[0].text().lstrip("\ufeff \t\r\n")
@@ -112,8 +112,8 @@ def _from_corpus(
     notes = []
     if differing:
         notes.append(
-            f"{count(len(differing), 'text')} differ from the gold's ({some(differing)}), but not "
-            "where a mention is"
+            "text differs from the gold's, but not where a mention is: "
+            f"{count(len(differing), 'document')} ({some(differing)})"
         )
     return predictions, notes
 

@@ -20,6 +20,7 @@ from medner.files import read_json, write_json, written_whole
 from medner.gold import Gold
 from medner.scoring.matching import Scores
 from medner.sharing import code_version, file_digest, fingerprints, shareable_options
+from medner.systems import System
 from medner.wandb_run import WandbRun
 
 log = logging.getLogger(__name__)
@@ -44,32 +45,32 @@ def make_loggers(config: DictConfig, run: Path, resumed_from: int | None = None)
 
 
 def log_evaluation(
-    chosen: DictConfig, config: DictConfig, run: Path | None, checkpoint: Path, gold: Gold,
-    scores: Scores, folder: Path,
+    chosen: DictConfig, config: DictConfig, system: System, gold: Gold, scores: Scores,
+    folder: Path,
 ) -> None:  # fmt: skip
     """Tell trackers of an evaluation whose results are in ``folder``.
 
-    In W&B it is a run of its own, whose configuration names the run and the checkpoint evaluated.
+    In W&B it is a run of its own, whose configuration names the run and, by its digest, the file
+    evaluated.
 
     Args:
         chosen: a LoggerConfig.
-        run: folder of the model's run, if there is one.
     """
     loggers = _local_loggers(chosen, folder, None)
     if chosen.wandb is not None:
-        trained = _tracked(run) if run else {}
-        digest = file_digest(checkpoint)
+        trained = _tracked(system.run) if system.run else {}
+        digest = file_digest(system.source) if system.source.is_file() else None
         started = WandbRun.start(
             chosen.wandb,
             folder,
-            name=f"{trained.get('name', digest[:8])} on {gold.name}",
+            name=f"{trained.get('name') or (digest or 'other')[:8]} on {gold.name}",
             group=trained.get("group") or _sweep(),
             job_type="evaluation",
             config={
                 **shareable_options(config),
                 "code": code_version(),
                 "fingerprints": {"data": fingerprint(gold.documents)},
-                "trained": {**trained, "checkpoint_sha256": digest},
+                "trained": {**trained, "evaluated_sha256": digest},
             },
         )
         loggers += [started] if started else []

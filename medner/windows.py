@@ -7,14 +7,17 @@ from there; the rest of a window is context. Nothing is truncated.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from medner.documents import Document
 from medner.errors import ConfigError
+
+if TYPE_CHECKING:  # what has been tokenised already is analysed without it
+    from tokenizers import Tokenizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +69,7 @@ class Window:
         return self.end - self.start
 
 
-def tokenise(documents: Sequence[Document], tokenizer: Tokenizer) -> list[TokenizedDocument]:
+def tokenise(documents: Sequence[Document], tokenizer: "Tokenizer") -> list[TokenizedDocument]:
     """Tokenise raw texts; ``tokenizer`` must neither truncate nor pad."""
     encodings = tokenizer.encode_batch(
         [document.text for document in documents], add_special_tokens=False

@@ -312,3 +312,27 @@ def test_spans_of_any_tokens_are_disjoint(text, data):
     spans = predict(tokenised(text, *offsets), given_tags(*tags), LABELS).spans
     assert all(left.end <= right.start for left, right in pairwise(spans))
     assert all(text[s.start : s.end] == text[s.start : s.end].strip() for s in spans)
+
+
+@pytest.mark.parametrize("types", [1, 2, 4])
+def test_what_spans_keep_of_their_tokens(types: int) -> None:
+    """The own tag's log probability, the three likeliest others', and that of all the rest."""
+    labels = Labels(tuple("ABCD"[:types]))
+    rng = np.random.default_rng(types)
+    log_probs = log_softmax(2 * rng.normal(size=(60, len(labels.tags))))
+    offsets = [(2 * at, 2 * at + 1) for at in range(60)]
+    prediction = predict(tokenised("x " * 60, *offsets), log_probs, labels)
+    assert len(prediction.spans) > 3
+    for span in prediction.spans:
+        for number, (at, row) in enumerate(zip(span.tokens, span.log_probs, strict=True)):
+            tag = labels.tags.index(f"{'I' if number else 'B'}-{span.type}")
+            others = sorted(np.delete(log_probs[at], tag), reverse=True)
+            wanted = [log_probs[at, tag], *others[:3]]
+            if rest := others[3:]:
+                wanted.append(np.log(np.exp(rest).sum()))
+            assert row == pytest.approx(wanted, abs=1e-6)
+        own = [row[0] for row in span.log_probs]
+        assert span.confidence == pytest.approx(np.exp(np.mean(own)))
+        first, last = (prediction.tokens.offsets[span.tokens[end]] for end in (0, -1))
+        assert (first[0], last[1]) == (span.start, span.end)
+    assert prediction.tokens.classes == len(labels.tags)

@@ -108,8 +108,9 @@ ERRORS = {
         "train.py", "eval_dataset=val", r"eval_dataset: .* are scored anyway; .* another corpus",
     ),
     "a label map for other types": (
-        "train.py", "data=ncbi eval_dataset=bc5cdr hub_mirror={hub}",
-        r"label map disease_and_sign: not types of the model",
+        "train.py", "data=maccrobat eval_dataset=bc5cdr hub_mirror={hub} eval_dataset/label_map="
+        "disease_and_chemical",
+        r"label map disease_and_chemical: not types of the model",
     ),
     "no type in common": (
         "train.py", "data=ncbi eval_dataset=maccrobat hub_mirror={hub}",

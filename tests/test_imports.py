@@ -17,13 +17,15 @@ ORDER = [
     "labels", "id_files", "duplicates", "stratify", "split",
     "predictions", "system_output", "scoring", "scoring.matching", "scoring.label_map",
     "scoring.semeval", "scoring.bootstrap", "scoring.token_scores", "scoring.errors",
-    "scoring.mentions", "data_report",
+    "scoring.mentions", "scoring.confidence", "scoring.calibration", "scoring.temperature",
+    "scoring.confidence_report", "scoring.map_counts", "scoring.map_search", "scoring.map_effects",
+    "scoring.type_matrix", "scoring.mending", "scoring.alignment", "data_report",
     "schema", "config", "runs", "interruption", "launch", "pretrained", "download", "releases",
-    "sources", "resume", "parts", "gold", "sharing",
-    "windows", "decoding", "hardware", "encoder", "datamodule", "module", "wandb_run", "tracking",
-    "checkpoints", "training", "estimate", "evaluation", "repetition",
+    "sources", "resume", "parts", "gold", "sharing", "windows", "decoding", "analysis",
+    "hardware", "encoder", "datamodule", "module", "checkpoints", "training", "published",
+    "systems", "evaluation", "comparison", "wandb_run", "tracking", "estimate", "repetition",
 ]  # fmt: skip
-WITHOUT_TORCH = ORDER[: ORDER.index("sharing") + 1]
+WITHOUT_TORCH = ORDER[: ORDER.index("analysis") + 1]
 
 
 def imports_of(path: Path) -> set[str]:

@@ -43,7 +43,7 @@ def test_a_package_that_is_not_installed() -> None:
     ("missing", "problem"),
     [
         ("config.json", r"no config\.json"),
-        ("tokenizer.json", r"no tokenizer \(tokenizer\.json or vocab\.txt\)"),
+        ("tokenizer.json", r"no tokenizer \(tokenizer\.json or vocab\.txt or vocab\.json\)"),
         ("model.safetensors", r"no weights .*model\.weights=random needs none"),
     ],
 )

@@ -102,7 +102,7 @@ def test_each_model_can_be_evaluated(
 ) -> None:
     ended = evaluations["each"].result().well()
     run = all_models[0][model]
-    assert f"model: {run}/checkpoints/best.ckpt\n" in ended.stdout
+    assert f"system: {run}/checkpoints/best.ckpt\n" in ended.stdout
     folder = run / "evaluations" / "ncbi_test_disease_joined"
     assert json.loads((folder / "metrics.json").read_text())["scores"]["overall"]["gold"] == 56
     text = (corpora / "ncbi_disease" / "NCBItestset_corpus.txt").read_text()

@@ -1,4 +1,4 @@
-"""Scores of token tags, held against seqeval, conlleval's rule and published example, and sklearn."""
+"""Scores of token tags, held against conlleval's rule and published example, and sklearn."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -501,7 +501,7 @@ def test_an_evaluation_is_a_run_of_its_own(trained: Offline, evaluations: dict) 
         "id": trained.run.run_id,
         "name": "biobert-brat-seed3",
         "group": trained.run.run_group,
-        "checkpoint_sha256": sharing.file_digest(trained.folder / "checkpoints" / "best.ckpt"),
+        "evaluated_sha256": sharing.file_digest(trained.folder / "checkpoints" / "best.ckpt"),
     }
     assert run.config["fingerprints"].keys() == {"data"}
     scores = read_json(folder / "metrics.json")["scores"]
@@ -516,10 +516,11 @@ def test_an_evaluation_is_a_run_of_its_own(trained: Offline, evaluations: dict) 
 def test_an_evaluation_need_not_be_tracked(trained: Offline, evaluations: dict) -> None:
     evaluations["untracked"].result().well()
     files = {path.name for path in (trained.folder / "evaluations/validation_identity").iterdir()}
-    assert files == {"metrics.json", "predictions.jsonl"}
+    assert files == {"analysis.json", "metrics.json", "predictions.jsonl"}
 
 
 def test_a_checkpoint_without_a_run_has_no_trackers(evaluations: dict) -> None:
     ended = evaluations["bare"].result().well()
     folder = Path(re.search(r"^written: (.*)$", ended.stdout, re.M)[1])
-    assert {path.name for path in folder.iterdir()} == {"metrics.json", "predictions.jsonl"}
+    files = {path.name for path in folder.iterdir()}
+    assert files == {"analysis.json", "label_map.yaml", "metrics.json", "predictions.jsonl"}

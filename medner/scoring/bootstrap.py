@@ -139,19 +139,34 @@ def compare(
         shifted to have the mean that the null hypothesis says, 0.
     """
     rng = np.random.default_rng(seed)
-    drawn, means = [], []
-    for runs in (system, other):
-        together = np.stack([counts.sum(axis=1) for counts in runs])
-        means.append(float(f1(together.sum(axis=1)).mean()))
-        by_seed = np.stack([f1(weights @ counts) for counts in together.astype(np.float32)], axis=1)
-        chosen = rng.integers(len(runs), size=by_seed.shape)
-        drawn.append(np.take_along_axis(by_seed, chosen, axis=1).mean(axis=1))
-    difference, resampled = means[0] - means[1], drawn[0] - drawn[1]
+    difference = _mean_f1(system) - _mean_f1(other)
+    resampled = _resampled_f1(system, weights, rng) - _resampled_f1(other, weights, rng)
     # the tolerance: equal systems have equal figures but for rounding
     as_large = np.abs(resampled - resampled.mean()) >= abs(difference) - 1e-9
     p = (1 + int(as_large.sum())) / (1 + len(resampled))
     deviation = float(resampled.std())
     return Difference(difference, Interval.of(resampled), p, _POWER * deviation)
+
+
+def mean_interval(
+    system: Sequence[NDArray[np.int64]], weights: NDArray[np.float32], seed: int = 0
+) -> Interval:
+    """Of a system's micro F1, the mean over its seeds; arguments as of :func:`compare`."""
+    return Interval.of(_resampled_f1(system, weights, np.random.default_rng(seed)))
+
+
+def _mean_f1(runs: Sequence[NDArray[np.int64]]) -> float:
+    return float(np.mean([f1(counts.sum(axis=(0, 1))) for counts in runs]))
+
+
+def _resampled_f1(
+    runs: Sequence[NDArray[np.int64]], weights: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Mean F1 over seeds that are drawn, as the documents are, shape (resamples,)."""
+    together = [counts.sum(axis=1).astype(np.float32) for counts in runs]
+    by_seed = np.stack([f1(weights @ counts) for counts in together], axis=1)
+    chosen = rng.integers(len(runs), size=by_seed.shape)
+    return np.take_along_axis(by_seed, chosen, axis=1).mean(axis=1)
 
 
 def smallest_difference(counts: NDArray[np.int64], weights: NDArray[np.float32]) -> float:
@@ -181,4 +196,5 @@ def _resampled(counts: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArr
 
 
 def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=np.asarray(whole) > 0)
+    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)

@@ -60,17 +60,27 @@ class LabelMap:
             join_preceding=_lists(config.get("join_preceding") or {}, f"{label}: join_preceding"),
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """As ``from_config`` takes it."""
+        return {
+            "name": self.name,
+            "types": {type_: list(names) for type_, names in self.types.items()},
+            "left_out": list(self.left_out),
+            "join_preceding": {type_: list(names) for type_, names in self.join_preceding.items()},
+        }
+
     @property
     def named(self) -> tuple[str, ...]:
         """Every type of the model that the map names, mapped ones first."""
         return tuple(name for names in self.types.values() for name in names) + self.left_out
 
-    def check(self, label_set: Collection[str]) -> None:
+    def check(self, label_set: Collection[str], complete: bool = True) -> None:
         """Hold the map to a model's types: each mapped or left out by name, and no others.
 
-        Raises ConfigError that lists what is misspelt and what is forgotten.
+        Where ``label_set`` is not ``complete``, only those that a system happens to predict, the
+        map may name others. Raises ConfigError that lists what is misspelt and what is forgotten.
         """
-        unknown = [name for name in self.named if name not in label_set]
+        unknown = [name for name in self.named if name not in label_set] if complete else []
         forgotten = sorted(set(label_set) - set(self.named))
         problems = []
         if len(unknown) == len(self.named):
@@ -92,8 +102,8 @@ class LabelMap:
 
         A chain of spans that are to be joined, with nothing but white space between them and the
         span that they precede, becomes one with it, from the first's start; its confidence is the
-        geometric mean of the parts'. Token output stays as it is, in the model's types. Raises
-        UserError on a type that the map does not name.
+        geometric mean over its tokens (over its parts, where tokens are not known). Token output
+        stays as it is, in the model's types. Raises UserError on a type that the map does not name.
         """
         spans = tuple(_joined(target, parts) for target, parts in self._parts(prediction, text))
         return replace(prediction, spans=spans)
@@ -126,6 +136,20 @@ class LabelMap:
 
     def _error(self, problem: str, remedy: str) -> ConfigError:
         return ConfigError(f"label map {self.name}: {problem}; {remedy}")
+
+
+def by_name(model_types: Iterable[str], corpus_types: Iterable[str]) -> LabelMap | None:
+    """The map of types to those of the same name, whatever the case, all others left out; None
+    where no name agrees."""
+    targets = {name.casefold(): name for name in corpus_types}
+    types: dict[str, tuple[str, ...]] = {}
+    left_out = []
+    for name in model_types:
+        if target := targets.get(name.casefold()):
+            types[target] = (*types.get(target, ()), name)
+        else:
+            left_out.append(name)
+    return LabelMap("same_names", types, tuple(left_out)) if types else None
 
 
 @dataclass(frozen=True)
@@ -196,8 +220,14 @@ def _joined(target: str, parts: list[Span]) -> Span:
     """One span from the first's start to the last's end; white space in between is no gap."""
     if len(parts) == 1:
         return replace(parts[0], type=target)
+    rows = tuple(row for span in parts for row in span.log_probs)
     given = [span.confidence for span in parts if span.confidence is not None]
-    confidence = math.prod(given) ** (1 / len(parts)) if len(given) == len(parts) else None
+    if all(span.tokens for span in parts):  # the geometric mean of all tokens, as in a single span
+        confidence = math.exp(sum(row[0] for row in rows) / len(rows))
+    elif len(given) == len(parts):
+        confidence = math.prod(given) ** (1 / len(parts))
+    else:
+        confidence = None
     return Span(
         parts[0].start,
         parts[-1].end,
@@ -205,7 +235,7 @@ def _joined(target: str, parts: list[Span]) -> Span:
         confidence,
         tuple(gap for span in parts for gap in span.gaps),
         tuple(at for span in parts for at in span.tokens),
-        tuple(row for span in parts for row in span.log_probs),
+        rows,
     )
 
 

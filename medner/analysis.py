@@ -1,0 +1,259 @@
+"""All that can be said of predictions without the model that made them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from medner.decoding import reachable
+from medner.documents import Document
+from medner.errors import UserError
+from medner.files import read_json
+from medner.gold import Gold
+from medner.labels import Labels
+from medner.parts import own_parts
+from medner.predictions import Prediction, read_predictions
+from medner.runs import CALIBRATION, load_config, predictions_of
+from medner.schema import PROJECT
+from medner.scoring import bootstrap, mentions, semeval
+from medner.scoring.alignment import check_alignment
+from medner.scoring.confidence import DEFAULT, outcomes
+from medner.scoring.confidence_report import confidence_lines, describe_confidence
+from medner.scoring.errors import Errors, find_errors
+from medner.scoring.label_map import LabelMap, MappedPredictions
+from medner.scoring.map_effects import compare_maps, gains_and_losses
+from medner.scoring.matching import Scores, score
+from medner.scoring.temperature import Calibrator, fit
+from medner.scoring.token_scores import token_scores
+from medner.scoring.type_matrix import type_against_gold
+from medner.tables import aligned
+from medner.windows import TokenizedDocument
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the run behind a system tells: its training documents, and how its confidences are to
+    be taken; None where it does not."""
+
+    documents: Sequence[Document] | None = None
+    calibrator: Calibrator | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """``scores`` are the strict ones; ``details`` hold all figures, for JSON; ``lines`` are for the
+    log."""
+
+    scores: Scores
+    errors: Errors
+    details: dict[str, Any]
+    lines: tuple[str, ...]
+
+
+def analyse(
+    gold: Gold,
+    predictions: Sequence[Prediction],
+    mapped: MappedPredictions,
+    types: Sequence[str],
+    training: Training,
+) -> Analysis:
+    """Score and explain.
+
+    Args:
+        predictions: in the system's types.
+        mapped: the same in the corpus's.
+        types: of the system.
+        training: see :func:`read_training`.
+    """
+    documents, found = gold.documents, mapped.predictions
+    scores = score(documents, found)
+    sections: dict[str, tuple[Any, list[str]]] = {
+        "intervals": _intervals(scores, documents, found),
+        "matching": _matching(documents, found),
+        "tokens": _tokens(documents, predictions, gold.label_map),
+    }
+    confidence = describe_confidence(outcomes(documents, found), training.calibrator)
+    sections["confidence"] = confidence, confidence_lines(confidence)
+    errors = find_errors(documents, found, _reachable(documents, predictions))
+    sections["errors"] = errors.to_dict(), errors.table().splitlines()
+    sections["recall_by"] = _recall_by(gold, found, training)
+    sections["frequent_errors"] = mentions.frequent(documents, errors), []
+    sections["by_document"] = _by_document(documents, found), []
+    if gold.label_map:
+        sections["label_map"] = _label_map(gold, predictions, types)
+    alignment = check_alignment(documents, found)
+    sections["alignment"] = alignment.to_dict(), alignment.lines()
+    return Analysis(
+        scores,
+        errors,
+        {name: figures for name, (figures, _) in sections.items()},
+        tuple(line for _, lines in sections.values() for line in (*lines, "") if lines),
+    )
+
+
+def read_training(run: Path | None, corpora_dir: str, confidence: str | None) -> Training:
+    """What the run tells of its training, as far as its corpus is there.
+
+    Args:
+        confidence: a name of ``CONFIDENCES``; None for the run's own.
+    """
+    if run is None:
+        return Training()
+    stored = run / CALIBRATION
+    calibrator = Calibrator.from_dict(read_json(stored)) if stored.is_file() else None
+    try:
+        _, parts = own_parts(run, load_config(run).data, corpora_dir)
+    except UserError as error:
+        log.info("the documents that the run was trained on are not known: %s", error)
+        return Training(calibrator=calibrator)
+    name = confidence or (calibrator.confidence if calibrator else DEFAULT)
+    fits = calibrator is not None and calibrator.confidence == name
+    if not fits and predictions_of(run, "validation").is_file():
+        calibrator = fit_calibrator(run, parts["validation"], name)
+    return Training(parts["train"], calibrator)
+
+
+def fit_calibrator(run: Path, validation: Sequence[Document], confidence: str) -> Calibrator:
+    """Fit temperature and thresholds on the run's predictions for its validation documents.
+
+    Raises:
+        UserError: if the run has none, or there is no such confidence.
+    """
+    path = predictions_of(run, "validation")
+    return fit(outcomes(validation, read_predictions(path, validation)), confidence)
+
+
+def _intervals(
+    scores: Scores, documents: Sequence[Document], found: Sequence[Prediction]
+) -> tuple[dict[str, Any], list[str]]:
+    types = list(scores.by_type)
+    counts = bootstrap.document_counts(documents, found, types)
+    weights = bootstrap.draw(len(documents))
+    spread = bootstrap.intervals(counts, types, weights)
+    smallest = bootstrap.smallest_difference(counts, weights)
+    overall = scores.overall
+    figures = {
+        "F1": (overall.f1, spread["f1"]),
+        "precision": (overall.precision, spread["precision"]),
+        "recall": (overall.recall, spread["recall"]),
+        "macro F1": (scores.macro_f1, spread["macro_f1"]),
+    }
+    lines = [
+        ", ".join(f"{name} {value:.3f} ({interval})" for name, (value, interval) in figures.items())
+        + f", weighted F1 {scores.weighted_f1:.3f}",
+        f"in brackets what 95 % of {bootstrap.RESAMPLES} resamples of the documents span; another "
+        f"system would have to differ by {smallest:.3f} F1 to show it here (less if it errs alike)",
+    ]
+    record = {
+        name: _interval_record(interval) for name, interval in spread.items() if name != "types"
+    }
+    record["types"] = {name: _interval_record(i) for name, i in spread["types"].items()}
+    record |= {"smallest_difference": smallest, "resamples": bootstrap.RESAMPLES}
+    return record, lines
+
+
+def _interval_record(interval: bootstrap.Interval) -> list[float]:
+    return [interval.low, interval.high]
+
+
+def _matching(
+    documents: Sequence[Document], found: Sequence[Prediction]
+) -> tuple[dict[str, Any], list[str]]:
+    counts = semeval.tallies(documents, found)
+    columns = ("correct", "partial", "incorrect", "missed", "spurious")
+    rows = [("matching", *columns, "precision", "recall", "F1")]
+    for mode, by_type in counts.items():
+        tally = by_type.get(None, semeval.Tally())
+        whole = (str(getattr(tally, name)) for name in columns)
+        rows.append(
+            (mode, *whole, *(f"{x:.3f}" for x in (tally.precision, tally.recall, tally.f1)))
+        )
+    return semeval.to_dict(counts), aligned(rows).splitlines()
+
+
+def _tokens(
+    documents: Sequence[Document], predictions: Sequence[Prediction], label_map: LabelMap | None
+) -> tuple[dict | None, list[str]]:
+    found = token_scores(documents, predictions, label_map)
+    if found is None:
+        return None, []
+    line = (
+        "as in other tables, on the likeliest tag of each token: "
+        f"seqeval F1 {found.lenient['f1']:.3f} (lenient, its default), "
+        f"{found.strict['f1']:.3f} (strict IOB2), token accuracy {found.accuracy:.3f}"
+    )
+    return found.to_dict(), [line]
+
+
+def _reachable(
+    documents: Sequence[Document], predictions: Sequence[Prediction]
+) -> dict[str, set[tuple]] | None:
+    """What flat tags over the system's tokens can express; None if it has no tokens."""
+    tokens = {prediction.document: prediction.tokens for prediction in predictions}
+    if not all(tokens.get(document.id) for document in documents):
+        return None
+    within = {}
+    for document in documents:
+        offsets = np.array(tokens[document.id].offsets, dtype=np.int32).reshape(-1, 2)
+        ids = np.zeros(len(offsets), dtype=np.int32)  # which tokens they are does not matter
+        labels = Labels(tuple(sorted({entity.type for entity in document.entities})))
+        if labels.types:
+            tokenised = TokenizedDocument.of(document, ids, offsets)
+            spans = reachable(tokenised, labels, "longest_first").spans
+            within[document.id] = {(span.fragments, span.type) for span in spans}
+    return within
+
+
+def _recall_by(
+    gold: Gold, found: Sequence[Prediction], training: Training
+) -> tuple[dict[str, Any], list[str]]:
+    seen = None
+    if training.documents:
+        seen = mentions.TrainingMentions(training.documents, gold.label_map)
+    shares = mentions.recall_by(gold.documents, found, seen)
+    record = {
+        aspect: {name: share.to_dict() for name, share in kinds.items()}
+        for aspect, kinds in shares.items()
+    }
+    return record, mentions.table(shares).splitlines()
+
+
+def _by_document(
+    documents: Sequence[Document], found: Sequence[Prediction]
+) -> list[dict[str, Any]]:
+    predicted = {prediction.document: prediction for prediction in found}
+    return [
+        {"document": document.id} | score([document], [predicted[document.id]]).overall.to_dict()
+        for document in documents
+    ]
+
+
+def _label_map(
+    gold: Gold, predictions: Sequence[Prediction], types: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    matrix = type_against_gold(gold.documents, predictions)
+    effects = gains_and_losses(gold.documents, predictions, gold.label_map, gold.types)
+    maps = [gold.label_map, *(m for m in shipped_maps() if m != gold.label_map)]
+    comparison = compare_maps(maps, gold.documents, predictions, types, gold.types)
+    return (
+        {
+            "types_against_gold": matrix.to_dict(),
+            "effects": effects.to_dict(),
+            "maps": comparison.to_dict(),
+        },
+        [*matrix.lines(), "", *effects.lines(), "", *comparison.lines()],
+    )
+
+
+@cache
+def shipped_maps() -> tuple[LabelMap, ...]:
+    """Those of ``conf/eval_dataset/label_map``."""
+    files = sorted((PROJECT / "conf" / "eval_dataset" / "label_map").glob("*.yaml"))
+    return tuple(LabelMap.from_config(OmegaConf.to_container(OmegaConf.load(f))) for f in files)

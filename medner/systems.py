@@ -1,0 +1,125 @@
+"""Who predicts: a checkpoint of a run, a published one, or any system that left its predictions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medner.documents import Document
+from medner.predictions import Prediction
+from medner.system_output import read_output
+
+
+@dataclass(frozen=True)
+class System:
+    """What an evaluation has to know of who predicts.
+
+    ``types`` are those that it knows or, where not ``complete``, those that it predicted.
+    ``folder`` takes its evaluations; ``source`` is the file or folder that it comes from, and
+    ``run`` the folder of the training behind it, if there is one; ``details`` are for metrics.json.
+    ``predict`` takes documents and gives their predictions,
+    in the system's types and the documents' order.
+    """
+
+    label: str
+    types: tuple[str, ...]
+    folder: Path
+    source: Path
+    predict: Callable[[Sequence[Document]], list[Prediction]]
+    complete: bool = True
+    run: Path | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def from_output(
+    path: Path, documents: Sequence[Document], run: Path | None, allow_missing: bool
+) -> tuple[System, list[str]]:
+    """A system by its predictions for ``documents``, and what should be known of their reading.
+
+    Args:
+        run: the folder of the run that made them, if there is one.
+
+    Raises:
+        DataError, UserError: as of ``read_output``.
+    """
+    predictions, notes = read_output(path, documents, allow_missing)
+    by_id = {prediction.document: prediction for prediction in predictions}
+    types = {span.type for prediction in predictions for span in prediction.spans}
+    own_folder = path.resolve().parent / "evaluations" / path.resolve().stem
+    system = System(
+        label=str(path),
+        types=tuple(sorted(types)),
+        folder=run / "evaluations" if run else own_folder,
+        source=path,
+        predict=lambda documents: [by_id[document.id] for document in documents],
+        complete=False,
+        run=run,
+        details={"predictions": str(path)},
+    )
+    return system, notes
+
+
+def from_checkpoint(
+    checkpoint: Path, run: Path | None, *, precision: str, device_batch: int, accelerator: str
+) -> System:
+    """The model of a checkpoint.
+
+    Raises:
+        ConfigError: if a card is asked for that is not there; UserError: if it is no checkpoint.
+    """
+    from medner.hardware import check_card  # imports torch
+    from medner.module import NerModule
+
+    check_card(accelerator, f"trainer.accelerator={accelerator}")
+    module = NerModule.load(checkpoint)
+    return System(
+        label=str(checkpoint),
+        types=module.labels.types,
+        folder=(run or checkpoint.parent) / "evaluations",
+        source=checkpoint,
+        predict=_predictor(module, precision, device_batch, accelerator),
+        run=run,
+        details={"checkpoint": str(checkpoint), "precision": precision},
+    )
+
+
+def from_hub(
+    name: str, source: Path, folder: Path, *, precision: str, device_batch: int, accelerator: str
+) -> System:
+    """A token classifier that others have published.
+
+    Args:
+        name: as on the hub, or of its folder.
+        source: the folder that holds it.
+        folder: takes a folder of that name, for its evaluations.
+
+    Raises:
+        ConfigError: if a card is asked for that is not there; UserError: if it is none.
+    """
+    from medner.hardware import check_card
+    from medner.published import PublishedTagger
+
+    check_card(accelerator, f"trainer.accelerator={accelerator}")
+    module = PublishedTagger(source)
+    return System(
+        label=name,
+        types=module.labels.types,
+        folder=folder / name.strip("/").replace("/", "_") / "evaluations",
+        source=source,
+        predict=_predictor(module, precision, device_batch, accelerator),
+        details={"hf_model": name, "precision": precision},
+    )
+
+
+def _predictor(
+    module: Any, precision: str, device_batch: int, accelerator: str
+) -> Callable[[Sequence[Document]], list[Prediction]]:
+    from medner.training import predict
+
+    def predictor(documents: Sequence[Document]) -> list[Prediction]:
+        data = module.datamodule(
+            {"all": documents}, flatten_rule="longest_first", device_batch=device_batch
+        )
+        return predict(module, data, "all", precision, accelerator)
+
+    return predictor

@@ -1,0 +1,142 @@
+"""Systems side by side, from what evaluations have left."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run
+from omegaconf import OmegaConf
+from test_bootstrap import corpus
+from test_config import composed
+
+from medner.comparison import compare, find_evaluations, latest, table, to_dict
+from medner.errors import UserError
+from medner.scoring import bootstrap
+
+DOCUMENTS = 60
+
+
+def counts(seed: int, quality: float = 0.6) -> np.ndarray:
+    """Of documents that are alike for all systems: their gold and their difficulty."""
+    rng = np.random.default_rng(0)
+    base = corpus(rng, DOCUMENTS, 0.6)[:, :1]
+    change = np.random.default_rng(seed + 1).binomial(2, abs(quality - 0.6), DOCUMENTS)
+    base[:, 0, 2] += np.where(quality > 0.6, 1, -1) * change
+    base[:, 0, 2] = np.clip(base[:, 0, 2], 0, base[:, 0, :2].min(axis=1))
+    return base
+
+
+def write_evaluation(folder: Path, found: np.ndarray, shuffled: bool = False, **more: str) -> Path:
+    folder.mkdir(parents=True)
+    rows = [
+        {"document": str(number), "gold": int(g), "predicted": int(p), "correct": int(c)}
+        for number, ((g, p, c),) in enumerate(found.tolist())
+    ]
+    metrics = {"system": "x", "data": "ncbi_test", "fingerprint": "f" * 64, "label_map": "m"} | more
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "analysis.json").write_text(
+        json.dumps({"by_document": rows[:: -1 if shuffled else 1]})
+    )
+    return folder
+
+
+def write_run(run: Path, found: np.ndarray, *options: str, **more: str) -> Path:
+    """A run with an evaluation, and none of the rest."""
+    write_evaluation(
+        run / "evaluations" / "ncbi_test_m",
+        found,
+        checkpoint=f"{run}/checkpoints/best.ckpt",
+        **more,
+    )
+    config = composed("train", "data.path=reports", *options)
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A sweep of three seeds of two models, and a system of others."""
+    for seed in range(3):
+        for model, quality in (("biobert", 0.6), ("distilbert", 0.3)):
+            folder = tmp_path / "sweep" / f"{seed}_{model}"
+            write_run(folder, counts(seed, quality), f"model={model}", f"seed={seed}")
+    write_evaluation(
+        tmp_path / "llm" / "ncbi_test_m", counts(9, 0.9), shuffled=True, system="an LLM"
+    )
+    return tmp_path
+
+
+def test_seeds_of_a_system_are_a_row(runs: Path) -> None:
+    evaluations = find_evaluations([runs / "sweep", runs / "llm"])
+    assert len(evaluations) == 7
+    ((data, rows),) = compare(evaluations).items()
+    assert data == "ncbi_test"
+    assert [row.system for row in rows] == ["an LLM", "biobert, maccrobat", "distilbert, maccrobat"]
+    assert [row.runs for row in rows] == [1, 3, 3]
+    weights = bootstrap.draw(DOCUMENTS)
+    order = sorted(range(DOCUMENTS), key=str)
+    best = [counts(9, 0.9)[order]]
+    p = {}
+    for row, quality in zip(rows[1:], (0.6, 0.3), strict=True):
+        own = [counts(seed, quality)[order] for seed in range(3)]
+        figures = [float(bootstrap.f1(each.sum(axis=(0, 1)))) for each in own]
+        assert row.f1 == pytest.approx(np.mean(figures))
+        assert row.deviation == pytest.approx(np.std(figures, ddof=1))
+        # documents are told by their ids, whatever the order
+        assert row.difference == bootstrap.compare(own, best, weights)
+        p[row.system] = row.difference.p
+    assert {row.system: row.p for row in rows[1:]} == bootstrap.holm(p)
+    assert rows[0].deviation is rows[0].difference is rows[0].p is None
+    assert rows[0].interval == bootstrap.mean_interval(best, weights)
+
+
+def test_the_table_shows_it(runs: Path) -> None:
+    (rows,) = compare(find_evaluations([runs / "sweep", runs / "llm"])).values()
+    head, first, *_, last = table(rows).splitlines()
+    assert head.split()[:6] == ["system", "label", "map", "runs", "F1", "deviation"]
+    assert first.startswith("an LLM") and f"{rows[0].f1:.3f}" in first
+    assert f"{rows[2].difference.f1:+.3f}" in last and f"{rows[2].p:.4f}" in last
+    record = to_dict(rows[2])
+    assert json.loads(json.dumps(record)) == record
+    assert record["p_holm"] == rows[2].p
+    assert to_dict(rows[0])["difference"] is None
+
+
+def test_runs_that_differ_in_an_option_are_told_apart_by_it(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", counts(0), "trainer.learning_rate=1e-3")
+    write_run(tmp_path / "b", counts(1), "trainer.learning_rate=1e-4", "hardware=cpu")
+    (rows,) = compare(find_evaluations([tmp_path / "a", tmp_path / "b"])).values()
+    assert {row.system for row in rows} == {
+        "distilbert, maccrobat trainer.learning_rate=0.001",
+        "distilbert, maccrobat trainer.learning_rate=0.0001",
+    }
+
+
+def test_other_documents_are_another_table(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", counts(0))
+    write_run(tmp_path / "b", counts(0)[:30], fingerprint="e" * 64)
+    write_run(tmp_path / "c", counts(0), data="bc5cdr_test", fingerprint="d" * 64)
+    found = compare(find_evaluations([tmp_path]))
+    assert set(found) == {"ncbi_test (ffffffff)", "ncbi_test (eeeeeeee)", "bc5cdr_test"}
+
+
+def test_a_folder_without_evaluations(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no evaluation in it; make some: python evaluate.py"):
+        find_evaluations([tmp_path])
+
+
+def test_the_latest_is_a_sweep_or_a_run(runs: Path) -> None:
+    for folder in (runs / "sweep").iterdir():
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "best.ckpt").touch()
+    assert latest(str(runs)) == runs / "sweep"
+    assert latest(str(runs / "sweep")).parent == runs / "sweep"
+
+
+def test_the_verb(run: Run, runs: Path) -> None:
+    ended = run("report.py", f"runs=[{runs}/sweep,{runs}/llm]", torch=False).well()
+    assert ended.stdout.startswith("ncbi_test (strict micro F1)\nsystem ")
+    assert len(ended.stdout.strip().splitlines()) == 5
+    assert "no evaluation in it" in run("report.py", f"runs={runs}/nothing", torch=False).error()
+    assert "runs=3: takes folders" in run("report.py", "runs=3", torch=False).error()

@@ -1,0 +1,204 @@
+"""``evaluate.py`` on what other systems predicted, without torch, and on published models."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+
+from medner.corpora import Corpus, CorpusSource, read_corpus
+from medner.corpora.writers import write_brat
+from medner.documents import Document, Entity
+from medner.predictions import Prediction, Span, read_predictions, write_predictions
+
+PARTS = {"validation": "CDR_Develop*", "test": "CDR_Test*"}
+
+
+@pytest.fixture(scope="module")
+def bc5cdr(corpora: Path) -> Corpus:
+    return read_corpus(CorpusSource("bc5cdr", "pubtator", str(corpora / "bc5cdr"), PARTS))
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def found(document: Document, types: dict[str, str]) -> Prediction:
+    """Of three entities in turn: as it is, one character short, not at all."""
+    spans = [
+        Span(entity.start, entity.end - (number % 3 == 1), types[entity.type], 0.5)
+        for number, entity in enumerate(document.entities)
+        if number % 3 < 2
+    ]
+    return Prediction(document.id, tuple(dict.fromkeys(spans)))
+
+
+def part(corpus: Corpus, name: str) -> list[Document]:
+    return [document for document in corpus.documents if document.id in corpus.parts[name]]
+
+
+def write(path: Path, corpus: Corpus, types: dict[str, str], *parts: str) -> list[Prediction]:
+    documents = [document for name in parts for document in part(corpus, name)]
+    predictions = [found(document, types) for document in documents]
+    write_predictions(path, predictions, documents)
+    return predictions
+
+
+SAME = {"Disease": "Disease", "Chemical": "Chemical"}
+
+
+def counts(documents: list[Document], predictions: list[Prediction]) -> dict[str, int]:
+    """Strict ones, for types that are the gold's."""
+    gold = {(d.id, e.fragments, e.type) for d in documents for e in d.entities}
+    predicted = {(p.document, s.fragments, s.type) for p in predictions for s in p.spans}
+    return {"gold": len(gold), "predicted": len(predicted), "correct": len(gold & predicted)}
+
+
+def test_predictions_of_any_system_are_scored_without_torch(
+    run: Run, bc5cdr: Corpus, tmp_path: Path
+) -> None:
+    path = tmp_path / "llm.jsonl"
+    predictions = write(path, bc5cdr, SAME, "test")
+    ended = run("evaluate.py", f"predictions={path}", "eval_dataset=bc5cdr", torch=False).well()
+    folder = tmp_path / "evaluations" / "llm" / "bc5cdr_test_identity"
+    assert ended.stdout.rstrip().endswith(f"written: {folder}")
+    metrics, analysis = (read_json(folder / f"{name}.json") for name in ("metrics", "analysis"))
+    wanted = counts(part(bc5cdr, "test"), predictions)
+    overall = metrics["scores"]["overall"]
+    assert {name: overall[name] for name in wanted} == wanted
+    assert metrics["label_map"] == "identity"
+    assert read_predictions(folder / "predictions.jsonl") == predictions
+
+    low, high = analysis["intervals"]["f1"]
+    assert low <= overall["f1"] <= high
+    partial = analysis["matching"]["partial"]["overall"]
+    assert partial["partial"] == wanted["predicted"] - wanted["correct"]
+    errors = analysis["errors"]
+    assert sum(errors["false_positives"].values()) == wanted["predicted"] - wanted["correct"]
+    assert sum(errors["false_negatives"].values()) == wanted["gold"] - wanted["correct"]
+    assert errors["false_negatives"]["shorter"] == partial["partial"]
+    assert errors["false_negatives"]["unreachable"] == 0  # no tokens: not known
+    assert analysis["confidence"]["spans"]["before"]["accuracy"] == pytest.approx(
+        wanted["correct"] / wanted["predicted"]
+    )
+    assert analysis["tokens"] is None
+    assert set(analysis["recall_by"]) == {"length", "form"}
+    assert len(analysis["by_document"]) == len(part(bc5cdr, "test"))
+    assert analysis["alignment"]["verdict"] == "aligned"
+
+
+def test_brat_s_predictions_need_no_texts_and_may_be_missing(
+    run: Run, bc5cdr: Corpus, tmp_path: Path
+) -> None:
+    documents = part(bc5cdr, "test")
+    predictions = [found(document, SAME) for document in documents]
+    made = [
+        Document(d.id, d.text, tuple(Entity(s.fragments, s.type) for s in p.spans))
+        for d, p in zip(documents, predictions, strict=True)
+    ]
+    write_brat(tmp_path / "system", made)
+    for text in (tmp_path / "system").glob("*.txt"):
+        text.unlink()
+    missing = documents[0].id
+    (tmp_path / "system" / f"{missing}.ann").unlink()
+    words = ("evaluate.py", f"predictions={tmp_path}/system", "eval_dataset=bc5cdr")
+    error = run(*words, torch=False).error()
+    assert f"1 of 4 documents are not there ({missing})" in error
+    assert "allow_missing=true" in error
+    ended = run(*words, "allow_missing=true", torch=False).well()
+    assert "predictions: not there, so taken as predicted empty: 1 document" in ended.stdout
+    folder = tmp_path / "evaluations" / "system" / "bc5cdr_test_identity"
+    overall = read_json(folder / "metrics.json")["scores"]["overall"]
+    wanted = counts(documents, predictions[1:])
+    assert {name: overall[name] for name in wanted} == wanted
+
+
+def test_predictions_on_another_text_are_refused(run: Run, bc5cdr: Corpus, tmp_path: Path) -> None:
+    path = tmp_path / "system.jsonl"
+    write(path, bc5cdr, SAME, "test")
+    lines = path.read_text().splitlines()
+    record = json.loads(lines[1])
+    for span in record["spans"]:
+        span["start"], span["end"] = span["start"] + 1, span["end"] + 1
+    lines[1] = json.dumps(record)
+    path.write_text("\n".join(lines) + "\n")
+    error = run("evaluate.py", f"predictions={path}", "eval_dataset=bc5cdr", torch=False).error()
+    assert f"{path}:2: text " in error
+
+
+def test_the_best_map_is_chosen_on_the_validation_part(
+    run: Run, bc5cdr: Corpus, tmp_path: Path
+) -> None:
+    """A system whose types no map that ships knows; one of them is worthless."""
+    path = tmp_path / "system.jsonl"
+    types = {"Disease": "Medication", "Chemical": "Disease_disorder"}  # the wrong way round
+    predictions = write(path, bc5cdr, types, "validation", "test")
+    words = ("evaluate.py", f"predictions={path}", "eval_dataset=bc5cdr")
+    ended = run(*words, "best_map=true", torch=False).well()
+    assert "label map: the best on bc5cdr_validation, F1 0." in ended.stdout
+    assert "  Chemical: Disease_disorder" in ended.stdout
+    folder = tmp_path / "evaluations" / "system" / "bc5cdr_test_best_on_bc5cdr_validation"
+    overall = read_json(folder / "metrics.json")["scores"]["overall"]
+    back = {own: type_ for type_, own in types.items()}
+    mapped = [
+        Prediction(p.document, tuple(Span(s.start, s.end, back[s.type]) for s in p.spans))
+        for p in predictions
+    ]
+    test = part(bc5cdr, "test")
+    wanted = counts(test, [p for p in mapped if p.document in {d.id for d in test}])
+    assert {name: overall[name] for name in wanted} == wanted
+    rows = read_json(folder / "analysis.json")["label_map"]["maps"]
+    assert rows[0]["label_map"] == "best_on_bc5cdr_validation"
+    assert len(rows) > 2
+    # the map can be taken again
+    group = tmp_path / "conf" / "eval_dataset" / "label_map"
+    group.mkdir(parents=True)
+    (group / "mine.yaml").write_text((folder / "label_map.yaml").read_text())
+    words = (words[0], f"--config-dir={tmp_path}/conf", *words[1:], "eval_dataset/label_map=mine")
+    again = run(*words, torch=False).well()
+    assert "not scored, for they are not asked for: 3 documents" in again.stdout
+    assert read_json(folder / "metrics.json")["scores"]["overall"] == overall
+
+
+def test_a_system_with_types_of_its_own_needs_a_map(
+    run: Run, bc5cdr: Corpus, tmp_path: Path
+) -> None:
+    path = tmp_path / "system.jsonl"
+    write(path, bc5cdr, {"Disease": "DIS", "Chemical": "CHEM"}, "test")
+    words = ("evaluate.py", f"predictions={path}", "eval_dataset=bc5cdr")
+    error = run(*words, torch=False).error()
+    assert "neither mapped nor left out: 'CHEM', 'DIS'" in error
+    label_map = "{name: mine, types: {Disease: [DIS]}, left_out: [CHEM]}"
+    ended = run(*words, f"eval_dataset.label_map={label_map}", torch=False).well()
+    assert "bc5cdr_test, label map: mine (strict)" in ended.stdout
+
+
+def test_a_published_model_from_a_hub_s_mirror(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """With random weights: what it finds is not worth much."""
+    from transformers import AutoConfig, AutoModelForTokenClassification
+
+    folder = tmp_path / "hub" / "someone" / "diseases"
+    shutil.copytree(mirror / "dmis-lab" / "biobert-v1.1", folder)
+    names = dict(enumerate(("I-DISEASE", "B-DISEASE", "O", "B-GENE", "I-GENE")))
+    config = AutoConfig.from_pretrained(folder, id2label=names)
+    torch.manual_seed(0)
+    AutoModelForTokenClassification.from_config(config).save_pretrained(folder)
+    words = ("evaluate.py", "eval_dataset=ncbi", f"hub_mirror={tmp_path}/hub")
+    ended = run(
+        *words, "hf_model=someone/diseases", f"output_dir={tmp_path}/runs", "logger=csv"
+    ).well()
+    results = tmp_path / "runs/published/someone_diseases/evaluations/ncbi_test_same_names"
+    assert f"written: {results}\n" in ended.stdout
+    assert (results / "metrics.csv").is_file()
+    metrics = read_json(results / "metrics.json")
+    assert metrics["hf_model"] == "someone/diseases"
+    predictions = read_predictions(results / "predictions.jsonl")
+    found = [span.type for prediction in predictions for span in prediction.spans]
+    assert set(found) == {"DISEASE", "GENE"}
+    assert metrics["scores"]["overall"]["predicted"] == found.count("DISEASE")
+    assert metrics["mapping"]["left_out"] == {"GENE": found.count("GENE")}
+
+    error = run(*words, "hf_model=someone/else").error()
+    assert "model someone/else is not to be had" in error
