@@ -175,16 +175,20 @@ def test_a_system_with_types_of_its_own_needs_a_map(
     assert "bc5cdr_test, label map: mine (strict)" in ended.stdout
 
 
-def test_a_published_model_from_a_hub_s_mirror(run: Run, mirror: Path, tmp_path: Path) -> None:
-    """With random weights: what it finds is not worth much."""
+def published(encoder: Path, folder: Path) -> None:
+    """A token classifier with this encoder's shape and tokenizer, and random weights."""
     from transformers import AutoConfig, AutoModelForTokenClassification
 
-    folder = tmp_path / "hub" / "someone" / "diseases"
-    shutil.copytree(mirror / "dmis-lab" / "biobert-v1.1", folder)
+    shutil.copytree(encoder, folder)
     names = dict(enumerate(("I-DISEASE", "B-DISEASE", "O", "B-GENE", "I-GENE")))
     config = AutoConfig.from_pretrained(folder, id2label=names)
     torch.manual_seed(0)
     AutoModelForTokenClassification.from_config(config).save_pretrained(folder)
+
+
+def test_a_published_model_from_a_hub_s_mirror(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """What random weights find is not worth much, but it is scored."""
+    published(mirror / "dmis-lab" / "biobert-v1.1", tmp_path / "hub" / "someone" / "diseases")
     words = ("evaluate.py", "eval_dataset=ncbi", f"hub_mirror={tmp_path}/hub")
     ended = run(
         *words, "hf_model=someone/diseases", f"output_dir={tmp_path}/runs", "logger=csv"

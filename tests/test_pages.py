@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Run
 from test_config import composed
+from test_evaluate_systems import published
 
 from medner.config import check
 from medner.corpora import CorpusSource, read_corpus
@@ -67,6 +68,9 @@ def quickstart() -> list[str]:
 def words_of(command: str, mirror: Path) -> list[str]:
     """A command of ours as it is run here: one epoch, and models that are in reach."""
     words = [SMALLER.get(word, word) for word in shlex.split(command)[1:]]
+    if any(word.startswith("hf_model=") for word in words):
+        words = ["hf_model=dmis-lab/ner" if "hf_model" in word else word for word in words]
+        words.append("hub_mirror=hub")
     if words[0] == "train.py":
         words.append("trainer.max_epochs=1")
         if not any(word.startswith("logger=") for word in words):
@@ -118,7 +122,7 @@ def test_the_readme_shows_the_study_s_commands_and_none_unknown() -> None:
 
 def test_what_is_shown_composes() -> None:
     """Sweeps and options of Hydra's own are left to the slow tests, which run everything."""
-    pages = ("README.md", "docs/own_corpus.md")
+    pages = ("README.md", "docs/own_corpus.md", "docs/scores.md")
     shown = [line for page in pages for block in blocks(page) for line in commands(block)]
     composable = 0
     for line in [*shown, *quickstart()]:
@@ -147,6 +151,21 @@ def test_the_quickstart(run: Run, place: Path, mirror: Path) -> None:
     said = run_all(run, [words_of(line, mirror) for line in quickstart()], place)
     assert re.search(r"^test, best epoch \(strict\)$", said, re.M)
     assert re.search(r"^demo_abstracts, label map: disease_and_sign \(strict\)$", said, re.M)
+
+
+@pytest.mark.slow
+def test_the_page_on_scores(run: Run, place: Path, mirror: Path) -> None:
+    """Of a new run; its predictions are those of the other system, too."""
+    shown = [line for block in blocks("docs/scores.md") for line in commands(block)]
+    ours = [words_of(line, mirror) for line in shown if line.startswith("python ")]
+    train = ["train.py", "model=biobert", "trainer.max_epochs=1", "logger=none"]
+    run_all(run, [[*train, "model.weights=random", f"hub_mirror={mirror}"], ours[0]], place)
+    found = next(place.glob("runs/*/evaluations/bc5cdr_test_*/predictions.jsonl"))
+    shutil.copy(found, place / "system.jsonl")
+    published(mirror / "dmis-lab" / "biobert-v1.1", place / "hub" / "dmis-lab" / "ner")
+    said = run_all(run, ours, place)
+    assert said.count(", whatever the position ") == 4
+    assert re.search(r"^bc5cdr_test \(strict micro F1\)\nsystem ", said, re.M)
 
 
 @pytest.mark.slow
