@@ -36,8 +36,9 @@ def evaluate(config: DictConfig, _: Path) -> None:
         system = systems.from_checkpoint(source, run, **device(config, run))
     training = read_training(run, config.corpora_dir, config.confidence)
     scores, folder = evaluation.evaluate(system, gold, training, development)
-    own = load_config(run).logger if run else OmegaConf.structured(LoggerConfig)
-    chosen = config.logger or own
+    # what is only scored again is for the run's trackers no evaluation more
+    own = load_config(run).logger if run and not config.predictions else LoggerConfig()
+    chosen = config.logger or OmegaConf.structured(own)
     if any(chosen[name] is not None for name in chosen):
         from medner.tracking import log_evaluation
 

@@ -4,7 +4,7 @@ chance. It needs what evaluations have left in their folders, and neither corpor
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,14 @@ _NOT_OF_A_SYSTEM = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """One system with one seed on one set of documents.
+    """One system with one seed on one set of documents, or on those of all folds together.
 
     ``system`` is what tables call it, ``settings`` are a run's options but for those that seeds
     differ in; ``data`` and ``fingerprint`` say which documents, ``ids`` (documents,) in which
-    order; ``counts`` (documents, 1, 3) are gold, predicted and correct.
+    order; ``counts`` (documents, 1, 3) are gold, predicted and correct. ``fold`` is the number of
+    that of a cross-validation; ``runs_f1`` has the F1 of the run, or of each of the folds.
     """
 
-    folder: Path
     system: str
     settings: tuple[tuple[str, Any], ...]
     data: str
@@ -44,16 +44,20 @@ class Evaluation:
     label_map: str
     ids: tuple[str, ...]
     counts: NDArray[np.int64]
+    seed: int | None
+    fold: int | None
+    runs_f1: tuple[float, ...]
 
     @property
     def f1(self) -> float:
-        return float(bootstrap.f1(self.counts.sum(axis=(0, 1))))
+        return _f1(self.counts)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A system on a set of documents: the mean F1 of its seeds (or folds) and their standard
-    deviation, None of one; the interval is over documents, and over seeds where there are several.
+    """A system on a set of documents: the mean F1 of its seeds (that of all folds' documents, if it
+    was cross-validated), and the standard deviation between its runs, None of one; the interval is
+    over documents, and over seeds where there are several.
     ``difference`` is that to the best system, with ``p`` as Holm corrects it; None for the best
     itself."""
 
@@ -99,7 +103,7 @@ def latest(output_dir: str) -> Path:
 def compare(evaluations: Sequence[Evaluation]) -> dict[str, list[Row]]:
     """The systems on each set of documents, the best first."""
     by_data: dict[tuple[str, str], list[Evaluation]] = defaultdict(list)
-    for evaluation in evaluations:
+    for evaluation in _folds_together(evaluations):
         by_data[evaluation.data, evaluation.fingerprint].append(evaluation)
     names = [data for data, _ in by_data]
     return {
@@ -151,25 +155,59 @@ def to_dict(row: Row) -> dict[str, Any]:
 def _read(folder: Path) -> Evaluation:
     metrics, analysis = read_json(folder / METRICS), read_json(folder / ANALYSIS)
     run = find_run(folder / METRICS)
+    # of a run its best checkpoint is meant; any other is a system by itself
+    own = run is not None and Path(metrics.get("checkpoint") or BEST).name == BEST.name
+    config = load_config(run) if own else None
     documents = sorted(analysis["by_document"], key=lambda row: row["document"])
     counts = [[[row[name] for name in ("gold", "predicted", "correct")]] for row in documents]
-    # the best checkpoint is the run's system; another file beside it, such as the predictions of
-    # another system, is its own
-    own = run is not None and Path(metrics.get("checkpoint") or BEST).name == BEST.name
+    counts = np.array(counts, dtype=np.int64)
     return Evaluation(
-        folder,
-        _label(load_config(run)) if own else metrics["system"],
-        _settings(load_config(run)) if own else (),
-        metrics["data"],
-        metrics["fingerprint"],
-        metrics["label_map"],
-        tuple(row["document"] for row in documents),
-        np.array(counts, dtype=np.int64),
+        system=f"{config.model.label}, {config.data.name}" if config else metrics["system"],
+        settings=_settings(config) if config else (),
+        data=metrics["data"],
+        fingerprint=metrics["fingerprint"],
+        label_map=metrics["label_map"],
+        ids=tuple(row["document"] for row in documents),
+        counts=counts,
+        seed=config.seed if config else None,
+        # elsewhere each fold's model is scored on the same documents, as another seed's would be
+        fold=config.data.split.fold if config and metrics["data"] == "test" else None,
+        runs_f1=(_f1(counts),),
     )
 
 
-def _label(config: Any) -> str:
-    return f"{config.model.label}, {config.data.name}"
+def _folds_together(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """The test parts of a cross-validation become one, in which each document comes once."""
+    kept = [evaluation for evaluation in evaluations if evaluation.fold is None]
+    validations: dict[tuple, list[Evaluation]] = defaultdict(list)
+    for one in evaluations:
+        if one.fold is not None:
+            validations[one.system, one.settings, one.label_map, one.seed].append(one)
+    for folds in validations.values():
+        folds.sort(key=lambda one: one.fold)
+        ids = [id for one in folds for id in one.ids]
+        if len(set(ids)) != len(ids):
+            raise UserError(
+                f"{folds[0].system}: folds {', '.join(str(one.fold) for one in folds)} share "
+                "documents; compare runs of one data.split.seed, each fold once"
+            )
+        order = sorted(range(len(ids)), key=lambda at: ids[at])
+        together = np.concatenate([one.counts for one in folds])[order]
+        kept.append(
+            replace(
+                folds[0],
+                data=f"test of {len(folds)} folds",
+                fingerprint="".join(sorted(one.fingerprint for one in folds)),
+                ids=tuple(ids[at] for at in order),
+                counts=together,
+                runs_f1=tuple(one.f1 for one in folds),
+            )
+        )
+    return kept
+
+
+def _f1(counts: NDArray[np.int64]) -> float:
+    return float(bootstrap.f1(counts.sum(axis=(0, 1))))
 
 
 def _settings(config: Any) -> tuple[tuple[str, Any], ...]:
@@ -212,9 +250,9 @@ def _rows(evaluations: Sequence[Evaluation]) -> list[Row]:
         Row(
             name,
             group[0].label_map,
-            len(group),
+            len(runs := [f1 for evaluation in group for f1 in evaluation.runs_f1]),
             _mean(group),
-            statistics.stdev(e.f1 for e in group) if len(group) > 1 else None,
+            statistics.stdev(runs) if len(runs) > 1 else None,
             bootstrap.mean_interval([e.counts for e in group], weights),
             differences.get(at),
             corrected.get(at),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from medner.errors import UserError
 from medner.labels import Labels, flatten
-from medner.predictions import LIKELIEST, Prediction, Span, Tokens
+from medner.predictions import LIKELIEST, LOG_DIGITS, Prediction, Span, Tokens
 from medner.windows import TokenizedDocument
 
 _BLOCK = 64  # tokens; few enough that running sums stay exact, and that few steps are needed
@@ -213,7 +213,8 @@ def _given(first: int, kept: NDArray[np.floating]) -> dict[str, Any]:
     return {
         "confidence": float(np.exp(kept[:, 0].mean())),
         "tokens": tuple(range(first, first + len(kept))),
-        "log_probs": tuple(map(tuple, kept.tolist())),
+        # as the file has them, so that what is read from it gives the same figures
+        "log_probs": tuple(map(tuple, kept.astype(float).round(LOG_DIGITS).tolist())),
     }
 
 

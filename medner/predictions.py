@@ -19,7 +19,7 @@ from medner.errors import DataError, UserError
 from medner.files import written_whole
 
 _DIGITS = 6  # of a token's confidence in the file; spans keep theirs in full
-_LOG_DIGITS = 4
+LOG_DIGITS = 4  # of the log probabilities that spans keep
 LIKELIEST = 3  # tags that a span's token keeps beside its own
 
 
@@ -220,7 +220,7 @@ def _span_record(span: Span, text: str) -> dict:
     if span.tokens:
         record["tokens"] = [int(at) for at in span.tokens]
         record["log_probs"] = [
-            [round(float(value), _LOG_DIGITS) for value in row] for row in span.log_probs
+            [round(float(value), LOG_DIGITS) for value in row] for row in span.log_probs
         ]
     return record
 

@@ -203,7 +203,7 @@ class EvaluateConfig:
     hub_mirror: str | None = None
     eval_dataset: EvalDatasetConfig = field(default_factory=EvalDatasetConfig)
     trainer: EvaluationOptions = field(default_factory=EvaluationOptions)
-    logger: LoggerConfig | None = None  # null: the trackers of the run that is evaluated
+    logger: LoggerConfig | None = None  # null: the run's trackers; with predictions none
 
 
 @dataclass

@@ -365,6 +365,33 @@ def test_ncbi(evaluations: dict, minilm: tuple[Path, Ended], corpora: Path) -> N
     assert ended.stdout.endswith(f"written: {folder}\n")
 
 
+def test_a_run_s_predictions_are_scored_again_without_its_model(
+    evaluations: dict, minilm: tuple[Path, Ended], run: Run, tmp_path: Path
+) -> None:
+    """Scores and analysis are the same; another confidence is fitted on the validation part."""
+    evaluations["bc5cdr"].result().well()
+    folder = minilm[0] / "evaluations" / "bc5cdr_test_disease_joined"
+    before = {name: read_json(folder / f"{name}.json") for name in ("metrics", "analysis")}
+    copy = Path(shutil.copy(folder / "predictions.jsonl", tmp_path))
+    words = (
+        "evaluate.py", f"predictions={copy}", "eval_dataset=bc5cdr",
+        "eval_dataset/label_map=disease_joined", f"run={minilm[0]}",
+    )  # fmt: skip
+    run(*words, torch=False).well()
+    assert read_json(folder / "metrics.json")["scores"] == before["metrics"]["scores"]
+    assert read_json(folder / "analysis.json") == before["analysis"]
+    stored = read_json(minilm[0] / "calibration.json")
+    assert before["analysis"]["confidence"]["temperature"] == stored["temperature"]
+    assert before["analysis"]["tokens"]["tokens"] > 100
+    assert {"novelty", "type frequency in training"} <= set(before["analysis"]["recall_by"])
+
+    run(*words, "confidence=minimum", torch=False).well()
+    after = read_json(folder / "analysis.json")
+    assert after["confidence"]["confidence"] == "minimum"
+    assert after["confidence"]["fitted_on"] == stored["spans"] > 30
+    assert after["errors"] == before["analysis"]["errors"]  # no span has moved
+
+
 def test_a_moved_checkpoint_and_a_single_file(
     evaluations: dict, moved: Path, corpora: Path
 ) -> None:

@@ -27,11 +27,18 @@ def counts(seed: int, quality: float = 0.6) -> np.ndarray:
     return base
 
 
-def write_evaluation(folder: Path, found: np.ndarray, shuffled: bool = False, **more: str) -> Path:
+def write_evaluation(
+    folder: Path,
+    found: np.ndarray,
+    shuffled: bool = False,
+    ids: list[str] | None = None,
+    **more: str,
+) -> Path:
     folder.mkdir(parents=True)
+    names = ids or map(str, range(len(found)))
     rows = [
-        {"document": str(number), "gold": int(g), "predicted": int(p), "correct": int(c)}
-        for number, ((g, p, c),) in enumerate(found.tolist())
+        {"document": name, "gold": g, "predicted": p, "correct": c}
+        for name, ((g, p, c),) in zip(names, found.tolist(), strict=True)
     ]
     metrics = {"system": "x", "data": "ncbi_test", "fingerprint": "f" * 64, "label_map": "m"} | more
     (folder / "metrics.json").write_text(json.dumps(metrics))
@@ -41,7 +48,7 @@ def write_evaluation(folder: Path, found: np.ndarray, shuffled: bool = False, **
     return folder
 
 
-def write_run(run: Path, found: np.ndarray, *options: str, **more: str) -> Path:
+def write_run(run: Path, found: np.ndarray, *options: str, **more: object) -> Path:
     """A run with an evaluation, and none of the rest."""
     write_evaluation(
         run / "evaluations" / "ncbi_test_m",
@@ -111,6 +118,37 @@ def test_runs_that_differ_in_an_option_are_told_apart_by_it(tmp_path: Path) -> N
         "distilbert, maccrobat trainer.learning_rate=0.001",
         "distilbert, maccrobat trainer.learning_rate=0.0001",
     }
+
+
+def test_folds_are_pooled(tmp_path: Path) -> None:
+    """Each document is in the test part of one fold; a seed has five."""
+    for seed in (0, 1):
+        whole = counts(seed)
+        for fold in range(1, 6):
+            ids = [str(at) for at in range(fold - 1, DOCUMENTS, 5)]
+            write_run(
+                tmp_path / f"{seed}_{fold}", whole[fold - 1 :: 5],
+                f"seed={seed}", "data.split.folds=5", f"data.split.fold={fold}",
+                ids=ids, data="test", fingerprint=str(fold) * 64,
+            )  # fmt: skip
+    found = compare(find_evaluations([tmp_path]))
+    ((data, (row,)),) = found.items()
+    assert data == "test of 5 folds"
+    assert row.runs == 10
+    pooled = [float(bootstrap.f1(counts(seed).sum(axis=(0, 1)))) for seed in (0, 1)]
+    assert row.f1 == pytest.approx(np.mean(pooled))
+    of_folds = [
+        float(bootstrap.f1(counts(seed)[at::5].sum(axis=(0, 1))))
+        for seed in (0, 1)
+        for at in range(5)
+    ]
+    assert row.deviation == pytest.approx(np.std(of_folds, ddof=1))
+    write_run(
+        tmp_path / "again", counts(0)[:12], "data.split.folds=5", "data.split.fold=1",
+        ids=[str(at) for at in range(0, DOCUMENTS, 5)], data="test",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="folds 1, 1, 2, 3, 4, 5 share documents"):
+        compare(find_evaluations([tmp_path]))
 
 
 def test_other_documents_are_another_table(tmp_path: Path) -> None:

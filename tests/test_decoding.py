@@ -330,9 +330,9 @@ def test_what_spans_keep_of_their_tokens(types: int) -> None:
             wanted = [log_probs[at, tag], *others[:3]]
             if rest := others[3:]:
                 wanted.append(np.log(np.exp(rest).sum()))
-            assert row == pytest.approx(wanted, abs=1e-6)
+            assert row == pytest.approx(wanted, abs=1e-4)
         own = [row[0] for row in span.log_probs]
-        assert span.confidence == pytest.approx(np.exp(np.mean(own)))
+        assert span.confidence == pytest.approx(np.exp(np.mean(own)), abs=1e-4)
         first, last = (prediction.tokens.offsets[span.tokens[end]] for end in (0, -1))
         assert (first[0], last[1]) == (span.start, span.end)
     assert prediction.tokens.classes == len(labels.tags)

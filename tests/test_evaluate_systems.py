@@ -1,17 +1,22 @@
 """``evaluate.py`` on what other systems predicted, without torch, and on published models."""
 
 import json
+import re
 import shutil
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import Run
+from handmade import release
+from real_data import CORPORA, needs_corpora
 
 from medner.corpora import Corpus, CorpusSource, read_corpus
 from medner.corpora.writers import write_brat
 from medner.documents import Document, Entity
-from medner.predictions import Prediction, Span, read_predictions, write_predictions
+from medner.predictions import Prediction, Span, Tokens, read_predictions, write_predictions
 
 PARTS = {"validation": "CDR_Develop*", "test": "CDR_Test*"}
 
@@ -206,3 +211,54 @@ def test_a_published_model_from_a_hub_s_mirror(run: Run, mirror: Path, tmp_path:
 
     error = run(*words, "hf_model=someone/else").error()
     assert "model someone/else is not to be had" in error
+
+
+@needs_corpora
+@pytest.mark.slow
+def test_bc5cdr_s_test_part_takes_less_than_15_seconds(run: Run, tmp_path: Path) -> None:
+    """All of it, from the start of the process: a model of MACCROBAT's types, with tokens."""
+    corpus = read_corpus(release("bc5cdr"))
+    documents = part(corpus, "test")
+    rng = np.random.default_rng(0)
+    predictions = [with_tokens(document, rng) for document in documents]
+    path = tmp_path / "system.jsonl"
+    write_predictions(path, predictions, documents)
+    started = time.perf_counter()
+    ended = run(
+        "evaluate.py", f"predictions={path}", "eval_dataset=bc5cdr", torch=False,
+        env={"MEDNER_CORPORA": str(CORPORA)},
+    ).well()  # fmt: skip
+    assert time.perf_counter() - started < 15
+    assert "gold and predictions are aligned" in ended.stdout
+    analysis = read_json(next(tmp_path.rglob("analysis.json")))
+    assert all(analysis.values())
+    assert len(analysis["by_document"]) == 500
+
+
+def with_tokens(document: Document, rng: np.random.Generator) -> Prediction:
+    """What a model might say of white-space tokens: gold, often a token short, and inventions."""
+    types = {"Disease": "Disease_disorder", "Chemical": "Medication"}
+    words = [match.span() for match in re.finditer(r"\w+|[^\w\s]", document.text)]
+    tags = ["O"] * len(words)
+    for entity in document.entities:
+        inside = [at for at, (s, e) in enumerate(words) if s < entity.end and entity.start < e]
+        kept = inside[: len(inside) - int(rng.random() < 0.3)]
+        for number, at in enumerate(kept):
+            tags[at] = f"{'I' if number else 'B'}-{types[entity.type]}"
+    for at in rng.choice(len(words), len(words) // 10, replace=False):
+        tags[at] = "B-Sign_symptom"
+    spans, first = [], None
+    for at, tag in enumerate([*tags, "O"]):
+        if first is not None and not tag.startswith("I"):
+            rows = tuple(
+                (-float(rng.gamma(1, 0.3)), -3.0, -4.0, -5.0, -2.0) for _ in range(first, at)
+            )
+            confidence = float(np.exp(np.mean([row[0] for row in rows])))
+            start, end = words[first][0], words[at - 1][1]
+            tokens = tuple(range(first, at))
+            spans.append(Span(start, end, tags[first][2:], confidence, (), tokens, rows))
+            first = None
+        if tag.startswith("B"):
+            first = at
+    tokens = Tokens(tuple(words), tuple(tags), (0.9,) * len(words), classes=83)
+    return Prediction(document.id, tuple(spans), tokens)
