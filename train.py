@@ -18,7 +18,7 @@ from medner.gold import Gold, read_gold
 from medner.labels import Labels
 from medner.launch import jobs_table, launch
 from medner.parts import Parts, own_parts, read_and_split
-from medner.predictions import write_predictions
+from medner.prediction_files import write_predictions
 from medner.pretrained import locate
 from medner.resume import changes, own_options
 from medner.runs import (

@@ -17,7 +17,8 @@ from medner.files import read_json
 from medner.gold import Gold
 from medner.labels import Labels
 from medner.parts import own_parts
-from medner.predictions import Prediction, read_predictions
+from medner.prediction_files import read_predictions
+from medner.predictions import Prediction
 from medner.runs import CALIBRATION, load_config, predictions_of
 from medner.schema import PROJECT
 from medner.scoring import bootstrap, mentions, semeval

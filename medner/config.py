@@ -3,23 +3,20 @@
 Imported before everything heavy, so that a wrong option is told within a second.
 """
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import fields
 from importlib.util import find_spec
 from typing import Any
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from medner.corpora import FORMATS, ON_ERROR
 from medner.corpora.errata import ERRATA
 from medner.errors import ConfigError
+from medner.hydra_errors import either, explain
 from medner.labels import FLATTEN
 from medner.schema import (
-    PROJECT,
     EvaluateConfig,
     HardwareConfig,
     ReportConfig,
@@ -82,7 +79,7 @@ def check(config: DictConfig) -> None:
     for key, choices in _CHOICES.items():
         value = None if own and key.startswith("eval_dataset.") else OmegaConf.select(config, key)
         if value is not None and value not in choices:
-            raise ConfigError(f"{key}={value}: takes {_either(choices)}")
+            raise ConfigError(f"{key}={value}: takes {either(choices)}")
     for key, value in leaves(config):
         _check_value(key, value)
     if "data" in config:
@@ -147,16 +144,16 @@ def _check_value(key: str, value: Any) -> None:
     if name in _SHARES and not 0 <= value < 1:
         raise ConfigError(f"{key}={value}: takes a share from 0 to below 1")
     if name == "precision" and value not in PRECISIONS:
-        raise ConfigError(f"{key}={value}: takes {_either(PRECISIONS)}")
+        raise ConfigError(f"{key}={value}: takes {either(PRECISIONS)}")
     if name == "accelerator" and value not in ACCELERATORS:
-        raise ConfigError(f"{key}={value}: takes {_either(ACCELERATORS)}")
+        raise ConfigError(f"{key}={value}: takes {either(ACCELERATORS)}")
 
 
 def _check_split(config: DictConfig) -> None:
     split = config.data.split
     for part in config.data.parts:
         if part not in PARTS:
-            raise ConfigError(f"data.parts.{part}: the parts are {_either(PARTS)}")
+            raise ConfigError(f"data.parts.{part}: the parts are {either(PARTS)}")
     if split.official and not config.data.parts:
         raise ConfigError(
             f"data.split.official=true: {config.data.name} has no official split (data.parts)"
@@ -249,48 +246,6 @@ def divisor(number: int, at_most: int) -> int:
     return next(size for size in range(at_most, 0, -1) if number % size == 0)
 
 
-def explain(error: Exception) -> str:
-    """One line for an error of Hydra's or OmegaConf's: the option, and what it takes."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        return _explain_key(cause)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, MissingConfigException):
-        group, _, option = (error.missing_cfg_file or "").rpartition("/")
-        # Hydra does not tell the choices where several were chosen
-        known = error.options or sorted(p.stem for p in (PROJECT / "conf" / group).glob("*.yaml"))
-        if known and group:
-            return f"{group}={option}: {group} takes {_either(known)}"
-    if isinstance(error, OverrideParseException):
-        name, equals, value = (part.strip() for part in error.override.partition("="))
-        if not equals:
-            return f"{error.override}: an option is given as NAME=VALUE, without spaces round ="
-        return f"{error.override}: {lines[0]}; quote the value too: \"{name}='{value}'\""
-    if isinstance(error, AssertionError):
-        return (
-            f"{' '.join(lines)}: an option of a group that is null; choose the group first, as in "
-            "eval_dataset=NAME eval_dataset.path=... or logger=wandb logger.wandb.offline=true "
-            "(several: 'logger=[csv,wandb]')"
-        )
-    return " ".join(lines)
-
-
-def _explain_key(error: OmegaConfBaseException) -> str:
-    key, problem = str(error.full_key), str(error).splitlines()[0]
-    parent = error.parent_node
-    if "not in" in problem and OmegaConf.is_dict(parent):
-        place, _, name = key.rpartition(".")
-        known = [str(option) for option in parent]
-        if not known:
-            return f"{key}: {place} is empty so far; to add to it write +{key}=..."
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"{place or 'it'} takes {_either(known)}"
-        return f"{key}: there is no such option; {hint}"
-    if "Invalid type assigned" in problem:
-        return f"{key}: a group of options; choose one by {key.replace('.', '/')}=NAME"
-    return f"{key}: {problem}"
-
-
 def leaves(config: DictConfig, prefix: str = "") -> Iterable[tuple[str, Any]]:
     """Every option that is set, by its full name."""
     for key in config:
@@ -301,12 +256,3 @@ def leaves(config: DictConfig, prefix: str = "") -> Iterable[tuple[str, Any]]:
             yield from leaves(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", value
-
-
-def _either(choices: Iterable[Any]) -> str:
-    names = ["null" if choice is None else str(choice) for choice in choices]
-    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-# YAMLError: a file in conf/ or --config-dir; AssertionError: see explain
-HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, AssertionError)

@@ -205,7 +205,9 @@ def _evidence(
         rest = np.exp(others[:, LIKELIEST:]).sum(axis=1, keepdims=True)
         kept.append(np.log(np.clip(rest, np.exp(_LEAST), 1.0)))
     ends = np.cumsum([after - first for _, first, after in segments])[:-1]
-    return np.split(np.maximum(np.hstack(kept), _LEAST), ends)
+    # rounded as in the file, so that what is read from it gives the same figures
+    values = np.maximum(np.hstack(kept), _LEAST).astype(np.float64).round(LOG_DIGITS)
+    return np.split(values, ends)
 
 
 def _given(first: int, kept: NDArray[np.floating]) -> dict[str, Any]:
@@ -213,8 +215,7 @@ def _given(first: int, kept: NDArray[np.floating]) -> dict[str, Any]:
     return {
         "confidence": float(np.exp(kept[:, 0].mean())),
         "tokens": tuple(range(first, first + len(kept))),
-        # as the file has them, so that what is read from it gives the same figures
-        "log_probs": tuple(map(tuple, kept.astype(float).round(LOG_DIGITS).tolist())),
+        "log_probs": tuple(map(tuple, kept.tolist())),
     }
 
 

@@ -11,7 +11,7 @@ from medner.data_report import fingerprint
 from medner.errors import UserError
 from medner.files import write_json, written_whole
 from medner.gold import Gold
-from medner.predictions import write_predictions
+from medner.prediction_files import write_predictions
 from medner.runs import ANALYSIS, METRICS
 from medner.scoring.label_map import LabelMap, map_predictions
 from medner.scoring.map_search import best_map

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from medner import config as options
 from medner.errors import ConfigError, UserError
 from medner.files import read_json
+from medner.hydra_errors import HYDRA_ERRORS, explain
 from medner.interruption import Interrupted, listen
 from medner.runs import LAST, METRICS, discard, release
 from medner.schema import PROJECT, register
@@ -92,8 +93,8 @@ def launch(
         hydra.main(version_base="1.3", config_path=str(PROJECT / "conf"), config_name=config_name)(
             job
         )()
-    except (*options.HYDRA_ERRORS, ValueError) as error:  # of Hydra: a job's own do not get here
-        print(f"error: {options.explain(error)}", file=sys.stderr)
+    except (*HYDRA_ERRORS, ValueError) as error:  # of Hydra: a job's own do not get here
+        print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     except Interrupted as error:
         if not codes:

@@ -12,7 +12,8 @@ from medner.corpora.raw import Problems
 from medner.documents import Document
 from medner.errors import DataError, UserError
 from medner.id_files import count, some
-from medner.predictions import Prediction, Span, read_predictions
+from medner.prediction_files import read_predictions
+from medner.predictions import Prediction, Span
 
 _PUBTATOR = re.compile(r"[^|\t\n]+\|t\|")
 _REMEDY = (

@@ -8,8 +8,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medner.config import check, explain, resolve, uses_official_split
+from medner.config import check, resolve, uses_official_split
 from medner.errors import ConfigError
+from medner.hydra_errors import explain
 from medner.schema import HardwareConfig, register
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

@@ -272,8 +272,8 @@ def test_confidence_is_the_geometric_mean():
     assert prediction.document == "d"
     assert found(prediction) == [(0, 19, "Sign"), (23, 25, "Age")]
     renal, age = (span.confidence for span in prediction.spans)
-    assert renal == pytest.approx((0.9 * 0.8 * 0.5) ** (1 / 3), rel=1e-5)
-    assert age == pytest.approx(0.7, rel=1e-5)
+    assert renal == pytest.approx((0.9 * 0.8 * 0.5) ** (1 / 3), rel=1e-4)
+    assert age == pytest.approx(0.7, rel=1e-4)
     sure = predict(tokens, np.log(np.eye(5)[[3, 4, 4, 0, 1]] + np.float32(2e-7)), LABELS)
     assert [span.confidence for span in sure.spans] == [1, 1]  # never above
 

@@ -16,7 +16,8 @@ from real_data import CORPORA, needs_corpora
 from medner.corpora import Corpus, CorpusSource, read_corpus
 from medner.corpora.writers import write_brat
 from medner.documents import Document, Entity
-from medner.predictions import Prediction, Span, Tokens, read_predictions, write_predictions
+from medner.prediction_files import read_predictions, write_predictions
+from medner.predictions import Prediction, Span, Tokens
 
 PARTS = {"validation": "CDR_Develop*", "test": "CDR_Test*"}
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from medner.documents import Document
 from medner.errors import DataError, UserError
-from medner.predictions import Prediction, Span, Tokens, read_predictions, write_predictions
+from medner.prediction_files import read_predictions, write_predictions
+from medner.predictions import Prediction, Span, Tokens
 
 TEXT = "Fever of 39 °C,\u2028 then\r\na 𝛽-blocker."
 DOCUMENT = Document("d1", TEXT)

@@ -8,7 +8,8 @@ from handmade import pack, write
 
 from medner.documents import Document, Entity
 from medner.errors import DataError, UserError
-from medner.predictions import Prediction, Span, write_predictions
+from medner.prediction_files import write_predictions
+from medner.predictions import Prediction, Span
 from medner.system_output import read_output
 
 DOCUMENTS = (
