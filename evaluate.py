@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ def evaluate(config: DictConfig, _: Path) -> None:
     from medner.analysis import read_training
 
     if config.predictions:
-        documents = chain(gold.documents, development.documents if development else ())
-        system, notes = systems.from_output(source, list(documents), run, config.allow_missing)
+        parts = {each.name: each.documents for each in (gold, development) if each}
+        system, notes = systems.from_output(source, parts, run, config.allow_missing)
         for line in notes:
             log.info("predictions: %s", line)
     elif config.hf_model:

@@ -1,8 +1,8 @@
 """All that can be said of predictions without the model that made them."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from medner.decoding import reachable
-from medner.documents import Document
+from medner.documents import Document, Entity
 from medner.errors import UserError
 from medner.files import read_json
 from medner.gold import Gold
@@ -41,10 +41,11 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Training:
     """What the run behind a system tells: its training documents, and how its confidences are to
-    be taken; None where it does not."""
+    be taken; None where it does not. ``confidence`` is the name that was asked for."""
 
     documents: Sequence[Document] | None = None
     calibrator: Calibrator | None = None
+    confidence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,11 @@ def analyse(
     sections: dict[str, tuple[Any, list[str]]] = {
         "intervals": _intervals(scores, documents, found),
         "matching": _matching(documents, found),
-        "tokens": _tokens(documents, predictions, gold.label_map),
+        "tokens": _tokens(gold, predictions),
     }
-    confidence = describe_confidence(outcomes(documents, found), training.calibrator)
+    confidence = describe_confidence(
+        outcomes(documents, found), training.calibrator, training.confidence
+    )
     sections["confidence"] = confidence, confidence_lines(confidence)
     errors = find_errors(documents, found, _reachable(documents, predictions))
     sections["errors"] = errors.to_dict(), errors.table().splitlines()
@@ -106,19 +109,19 @@ def read_training(run: Path | None, corpora_dir: str, confidence: str | None) ->
         confidence: a name of ``CONFIDENCES``; None for the run's own.
     """
     if run is None:
-        return Training()
+        return Training(confidence=confidence)
     stored = run / CALIBRATION
     calibrator = Calibrator.from_dict(read_json(stored)) if stored.is_file() else None
     try:
         _, parts = own_parts(run, load_config(run).data, corpora_dir)
     except UserError as error:
         log.info("the documents that the run was trained on are not known: %s", error)
-        return Training(calibrator=calibrator)
+        return Training(calibrator=calibrator, confidence=confidence)
     name = confidence or (calibrator.confidence if calibrator else DEFAULT)
     fits = calibrator is not None and calibrator.confidence == name
     if not fits and predictions_of(run, "validation").is_file():
         calibrator = fit_calibrator(run, parts["validation"], name)
-    return Training(parts["train"], calibrator)
+    return Training(parts["train"], calibrator, confidence)
 
 
 def fit_calibrator(run: Path, validation: Sequence[Document], confidence: str) -> Calibrator:
@@ -133,25 +136,34 @@ def fit_calibrator(run: Path, validation: Sequence[Document], confidence: str) -
 
 def _intervals(
     scores: Scores, documents: Sequence[Document], found: Sequence[Prediction]
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """Headline figures, with intervals where there are documents enough."""
+    overall = scores.overall
+    figures = {
+        "F1": ("f1", overall.f1),
+        "precision": ("precision", overall.precision),
+        "recall": ("recall", overall.recall),
+        "macro F1": ("macro_f1", scores.macro_f1),
+        "weighted F1": ("weighted_f1", scores.weighted_f1),
+    }
+    if len(documents) < bootstrap.FEWEST:
+        headline = ", ".join(f"{name} {value:.3f}" for name, (_, value) in figures.items())
+        few = f"{len(documents)} documents are too few for intervals: {bootstrap.FEWEST} are needed"
+        return None, [headline, few]
     types = list(scores.by_type)
     counts = bootstrap.document_counts(documents, found, types)
     weights = bootstrap.draw(len(documents))
     spread = bootstrap.intervals(counts, types, weights)
     smallest = bootstrap.smallest_difference(counts, weights)
-    overall = scores.overall
-    figures = {
-        "F1": (overall.f1, spread["f1"]),
-        "precision": (overall.precision, spread["precision"]),
-        "recall": (overall.recall, spread["recall"]),
-        "macro F1": (scores.macro_f1, spread["macro_f1"]),
-    }
     lines = [
-        ", ".join(f"{name} {value:.3f} ({interval})" for name, (value, interval) in figures.items())
-        + f", weighted F1 {scores.weighted_f1:.3f}",
-        f"in brackets what 95 % of {bootstrap.RESAMPLES} resamples of the documents span; another "
-        f"system would have to differ by {smallest:.3f} F1 to show it here (less if it errs alike)",
+        ", ".join(f"{name} {value:.3f} ({spread[key]})" for name, (key, value) in figures.items()),
+        f"in brackets: what 95 % of {bootstrap.RESAMPLES} resamples of the documents span",
     ]
+    if smallest:
+        lines[1] += (
+            f"; another system would have to differ by {smallest:.3f} F1 to show it here, or by "
+            "less if it errs alike"
+        )
     record = {
         name: _interval_record(interval) for name, interval in spread.items() if name != "types"
     }
@@ -179,10 +191,8 @@ def _matching(
     return semeval.to_dict(counts), aligned(rows).splitlines()
 
 
-def _tokens(
-    documents: Sequence[Document], predictions: Sequence[Prediction], label_map: LabelMap | None
-) -> tuple[dict | None, list[str]]:
-    found = token_scores(documents, predictions, label_map)
+def _tokens(gold: Gold, predictions: Sequence[Prediction]) -> tuple[dict | None, list[str]]:
+    found = token_scores(gold.documents, predictions, gold.label_map, gold.types)
     if found is None:
         return None, []
     line = (
@@ -195,21 +205,26 @@ def _tokens(
 
 def _reachable(
     documents: Sequence[Document], predictions: Sequence[Prediction]
-) -> dict[str, set[tuple]] | None:
-    """What flat tags over the system's tokens can express; None if it has no tokens."""
+) -> Callable[[Document, Entity], bool] | None:
+    """Whether flat tags over the system's tokens can express an entity by itself; None if it has no
+    tokens."""
     tokens = {prediction.document: prediction.tokens for prediction in predictions}
     if not all(tokens.get(document.id) for document in documents):
         return None
-    within = {}
-    for document in documents:
+
+    def tokenised(document: Document) -> TokenizedDocument:
         offsets = np.array(tokens[document.id].offsets, dtype=np.int32).reshape(-1, 2)
-        ids = np.zeros(len(offsets), dtype=np.int32)  # which tokens they are does not matter
-        labels = Labels(tuple(sorted({entity.type for entity in document.entities})))
-        if labels.types:
-            tokenised = TokenizedDocument.of(document, ids, offsets)
-            spans = reachable(tokenised, labels, "longest_first").spans
-            within[document.id] = {(span.fragments, span.type) for span in spans}
-    return within
+        # which tokens they are does not matter
+        return TokenizedDocument.of(document, np.zeros(len(offsets), dtype=np.int32), offsets)
+
+    known = cache(tokenised)
+
+    def reachable_alone(document: Document, entity: Entity) -> bool:
+        alone = replace(known(document), document=replace(document, entities=(entity,)))
+        spans = reachable(alone, Labels((entity.type,)), "longest_first").spans
+        return [span.fragments for span in spans] == [entity.fragments]
+
+    return reachable_alone
 
 
 def _recall_by(

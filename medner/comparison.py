@@ -18,7 +18,6 @@ from medner.runs import ANALYSIS, BEST, METRICS, find_run, load_config, newest
 from medner.scoring import bootstrap
 from medner.tables import aligned
 
-_EVALUATIONS = "evaluations"
 # What sets runs of one system apart, and what has no say in scores
 _NOT_OF_A_SYSTEM = (
     "seed", "data.split.fold", "run", "repeat", "output_dir", "corpora_dir", "hub_mirror", "logger",
@@ -59,36 +58,32 @@ class Row:
     was cross-validated), and the standard deviation between its runs, None of one; the interval is
     over documents, and over seeds where there are several.
     ``difference`` is that to the best system, with ``p`` as Holm corrects it; None for the best
-    itself."""
+    itself, and as the interval where documents are too few."""
 
     system: str
     label_map: str
     runs: int
     f1: float
     deviation: float | None
-    interval: bootstrap.Interval
-    difference: bootstrap.Difference | None
-    p: float | None
+    interval: bootstrap.Interval | None = None
+    difference: bootstrap.Difference | None = None
+    p: float | None = None
 
 
 def find_evaluations(folders: Iterable[str | Path]) -> list[Evaluation]:
-    """Read the evaluations of runs, of sweeps (folders of runs), and of other systems (the folder
-    that ``evaluate.py predictions=...`` names).
+    """Read the evaluations below these folders: runs, sweeps, and where ``evaluate.py`` has written
+    those of other systems.
 
     Raises:
         UserError: if a folder holds none.
     """
     found: dict[Path, Evaluation] = {}
     for folder in map(Path, folders):
-        places = [
-            path.parent
-            for pattern in (f"{_EVALUATIONS}/*", f"*/{_EVALUATIONS}/*", "*", ".")
-            for path in sorted(folder.glob(f"{pattern}/{ANALYSIS}"))
-        ]
+        places = [path.parent for path in sorted(folder.rglob(ANALYSIS))]
         if not places:
             raise UserError(
-                f"{folder}: no evaluation in it; make some: python evaluate.py run={folder} "
-                "eval_dataset=test"
+                f"{folder}: no evaluation in it; make some: python evaluate.py with run=FOLDER, "
+                "predictions=FILE or hf_model=OWNER/NAME"
             )
         found |= {place.resolve(): _read(place) for place in places}
     return list(found.values())
@@ -123,7 +118,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         cells = [row.system, row.label_map, str(row.runs), f"{row.f1:.3f}"]
         cells.append("" if row.deviation is None else f"{row.deviation:.3f}")
-        cells.append(str(row.interval))
+        cells.append("" if row.interval is None else str(row.interval))
         if row.difference:
             found = row.difference
             cells += [f"{found.f1:+.3f}", str(found.interval), f"{row.p:.4f}"]
@@ -134,36 +129,21 @@ def table(rows: Sequence[Row]) -> str:
     return aligned(lines)
 
 
-def to_dict(row: Row) -> dict[str, Any]:
-    """For JSON."""
-    found = row.difference
-    return {
-        "system": row.system,
-        "label_map": row.label_map,
-        "runs": row.runs,
-        "f1": row.f1,
-        "deviation": row.deviation,
-        "interval": [row.interval.low, row.interval.high],
-        "difference": found and found.f1,
-        "difference_interval": found and [found.interval.low, found.interval.high],
-        "p": found and found.p,
-        "p_holm": row.p,
-        "smallest_difference": found and found.smallest,
-    }
-
-
 def _read(folder: Path) -> Evaluation:
     metrics, analysis = read_json(folder / METRICS), read_json(folder / ANALYSIS)
     run = find_run(folder / METRICS)
     # of a run its best checkpoint is meant; any other is a system by itself
-    own = run is not None and Path(metrics.get("checkpoint") or BEST).name == BEST.name
-    config = load_config(run) if own else None
+    best = Path(metrics.get("checkpoint", "")).name == BEST.name
+    config = load_config(run) if run and (best or metrics.get("by_run")) else None
+    source = next(
+        (metrics[n] for n in ("checkpoint", "predictions", "hf_model") if n in metrics), ""
+    )
     documents = sorted(analysis["by_document"], key=lambda row: row["document"])
     counts = [[[row[name] for name in ("gold", "predicted", "correct")]] for row in documents]
     counts = np.array(counts, dtype=np.int64)
     return Evaluation(
         system=f"{config.model.label}, {config.data.name}" if config else metrics["system"],
-        settings=_settings(config) if config else (),
+        settings=_settings(config) if config else (("source", source),),
         data=metrics["data"],
         fingerprint=metrics["fingerprint"],
         label_map=metrics["label_map"],
@@ -235,9 +215,14 @@ def _rows(evaluations: Sequence[Evaluation]) -> list[Row]:
     systems: dict[tuple, list[Evaluation]] = defaultdict(list)
     for evaluation in evaluations:
         key = evaluation.system, evaluation.settings, evaluation.label_map
+        if any(evaluation.seed == other.seed for other in systems[key]):
+            seed = "" if evaluation.seed is None else f", seed {evaluation.seed}"
+            raise UserError(f"{evaluation.system}{seed}: more than once; give one of the runs")
         systems[key].append(evaluation)
     names = _names([key[:2] for key in systems])
     groups = sorted(zip(names, systems.values(), strict=True), key=lambda item: -_mean(item[1]))
+    if len(evaluations[0].ids) < bootstrap.FEWEST:
+        return [_row(name, group) for name, group in groups]
     weights = bootstrap.draw(len(evaluations[0].ids))
     best = [evaluation.counts for evaluation in groups[0][1]]
     differences = {
@@ -247,18 +232,21 @@ def _rows(evaluations: Sequence[Evaluation]) -> list[Row]:
     }
     corrected = bootstrap.holm({at: found.p for at, found in differences.items()})
     return [
-        Row(
-            name,
-            group[0].label_map,
-            len(runs := [f1 for evaluation in group for f1 in evaluation.runs_f1]),
-            _mean(group),
-            statistics.stdev(runs) if len(runs) > 1 else None,
-            bootstrap.mean_interval([e.counts for e in group], weights),
-            differences.get(at),
-            corrected.get(at),
+        replace(
+            _row(name, group),
+            interval=bootstrap.mean_interval([e.counts for e in group], weights),
+            difference=differences.get(at),
+            p=corrected.get(at),
         )
         for at, (name, group) in enumerate(groups)
     ]
+
+
+def _row(name: str, group: Sequence[Evaluation]) -> Row:
+    """Without what needs resamples."""
+    runs = [f1 for evaluation in group for f1 in evaluation.runs_f1]
+    deviation = statistics.stdev(runs) if len(runs) > 1 else None
+    return Row(name, group[0].label_map, len(runs), _mean(group), deviation)
 
 
 def _mean(group: Sequence[Evaluation]) -> float:

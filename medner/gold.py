@@ -15,7 +15,7 @@ from medner.files import read_json
 from medner.id_files import count, some
 from medner.parts import own_parts
 from medner.runs import SPLIT, load_config
-from medner.scoring.label_map import LabelMap, by_name
+from medner.scoring.label_map import SAME_NAMES, LabelMap, by_name
 from medner.sources import open_corpus
 
 
@@ -39,9 +39,9 @@ class Gold:
     def fitted(self, types: Collection[str], complete: bool = True) -> "Gold":
         """With the label map for a system of these types.
 
-        That is the one that was chosen, unless the system has the corpus's own types and needs
-        none. Where it is made for other types, and the corpus has some of the system's by name,
-        these are scored and the rest is left out.
+        That is the one that was chosen, unless the system has the corpus's own types (perhaps in
+        another case) and needs none. Where it is made for other types, and the corpus has some of
+        the system's by name, these are scored and the rest is left out.
 
         Args:
             complete: whether these are all types that the system knows, or those that it predicts.
@@ -51,6 +51,9 @@ class Gold:
         """
         if types and set(types) <= set(self.types):
             return replace(self, label_map=None)
+        same = by_name(types, self.types)
+        if same and not same.left_out:
+            return replace(self, label_map=same)
         if self.label_map is None:
             if complete and not set(types) & set(self.types):
                 raise ConfigError(
@@ -61,7 +64,6 @@ class Gold:
         try:
             self.label_map.check(types, complete)
         except ConfigError:
-            same = by_name(types, self.types)
             if same is None:
                 raise
             return replace(self, label_map=same)
@@ -81,10 +83,13 @@ class Gold:
             f"data: {self.name}, {count(len(self.documents), 'document')}, {entities} entities",
             *reading_lines(self.report),
         ]
-        if self.label_map is None and complete:
+        if self.label_map and self.label_map.name == SAME_NAMES and self.label_map.left_out:
+            left_out = some(sorted(self.label_map.left_out))
+            lines.append(f"  the label map is for other types; left out by name: {left_out}")
+        if self.label_map is None:
             if missing := sorted(set(model_types) - set(self.types)):
                 lines.append(f"  not in this corpus, so wrong wherever predicted: {some(missing)}")
-            if unknown := sorted(set(self.types) - set(model_types)):
+            if complete and (unknown := sorted(set(self.types) - set(model_types))):
                 lines.append(f"  not known to the model, so all missed: {some(unknown)}")
         if run and (run / SPLIT).is_file():
             trained = set(read_json(run / SPLIT)["parts"]["train"])

@@ -55,11 +55,13 @@ def read_predictions(
     predictions = []
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
             try:
-                record = json.loads(line.decode("utf-8"))
+                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
                 prediction = _from_record(record, texts, allow_others)
             except ValueError as error:  # JSON and UTF-8 errors are ValueErrors too
-                raise DataError(path, number, str(error), "write the predictions anew") from error
+                raise DataError(path, number, str(error), "correct the line") from error
             first = lines.setdefault(prediction.document, number)
             if first != number:
                 problem = f"document {prediction.document} is also on line {first}"

@@ -166,9 +166,17 @@ def newest(output_dir: str | Path) -> Path:
     return max(best, key=lambda path: path.stat().st_mtime_ns).parent.parent
 
 
-def find_run(path: Path) -> Path | None:
-    """The folder of the run that a file lies in, if it lies in one."""
-    return next((folder for folder in path.resolve().parents if (folder / CONFIG).is_file()), None)
+def find_run(predictions: Path) -> Path | None:
+    """The folder of the run that has made a file, by where it lies: in the run's ``predictions`` or
+    in one of its ``evaluations``. None of any other file."""
+    parents = predictions.resolve().parents
+    places = ((0, "predictions"), (1, "evaluations"))  # predictions/FILE, evaluations/NAME/FILE
+    for up, place in places:
+        if len(parents) > up + 1 and parents[up].name == place:
+            run = parents[up + 1]
+            if (run / CONFIG).is_file() and (run / SPLIT).is_file():
+                return run
+    return None
 
 
 def find_checkpoint(config: DictConfig) -> tuple[Path | None, Path]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from medner.corpora import FORMATS
@@ -22,12 +22,21 @@ _REMEDY = (
 
 
 def read_output(
-    path: str | Path, documents: Sequence[Document], allow_missing: bool = False
+    path: str | Path,
+    part: str,
+    documents: Sequence[Document],
+    asked_for: Collection[str] = (),
+    allow_missing: bool = False,
 ) -> tuple[list[Prediction], list[str]]:
     """Read what a system predicted for these documents; spans may overlap and have gaps.
 
     The format is told by the content. brat needs no texts (``.txt``) beside its ``.ann``. What was
     predicted on another text is refused, but for a text that differs where no mention is.
+
+    Args:
+        part: what messages call the documents.
+        asked_for: ids of documents that are scored too, if not here.
+        allow_missing: documents that are not there were predicted empty.
 
     Returns:
         The predictions in the documents' order, and what should be known of the reading.
@@ -41,25 +50,28 @@ def read_output(
     files = _files(path)
     format_ = _format(path, files)
     if format_ == "predictions":
-        found, notes = read_predictions(path, documents, allow_others=True), []
+        found, notes, others = read_predictions(path, documents, allow_others=True), [], set()
     else:
-        found, notes = _from_corpus(format_, files, documents)
+        found, notes, others = _from_corpus(format_, files, documents)
     by_id = {prediction.document: prediction for prediction in found}
     known = {document.id for document in documents}
     if not by_id.keys() & known:
         raise UserError(
             f"predictions={path}: none of its documents ({some(list(by_id)) or 'there are none'}) "
-            f"is among those to be scored ({some([document.id for document in documents])})"
+            f"is one of {part} ({some([document.id for document in documents])})"
         )
-    if others := [id for id in by_id if id not in known]:
+    others = (others | set(by_id)) - known - set(asked_for)
+    if others:
         notes.append(f"not scored, for they are not asked for: {count(len(others), 'document')}")
     missing = [document.id for document in documents if document.id not in by_id]
     if missing and not allow_missing:
         raise UserError(
-            f"predictions={path}: {len(missing)} of {len(documents)} documents are not there "
-            f"({some(missing)}); if nothing was found in them, say allow_missing=true: their "
+            f"predictions={path}: {len(missing)} of {len(documents)} documents of {part} are not "
+            f"there ({some(missing)}); if nothing was found in them, say allow_missing=true: their "
             "entities then count as missed"
         )
+    if twice := sum(len(one.spans) - len(set(map(_place, one.spans))) for one in by_id.values()):
+        notes.append(f"{count(twice, 'span')} more than once, which count as wrong")
     if missing:
         notes.append(f"not there, so taken as predicted empty: {count(len(missing), 'document')}")
     return [by_id.get(document.id, Prediction(document.id)) for document in documents], notes
@@ -97,10 +109,12 @@ def _format(path: str | Path, files: Sequence[SourceFile]) -> str:
 
 def _from_corpus(
     format_: str, files: list[SourceFile], documents: Sequence[Document]
-) -> tuple[list[Prediction], list[str]]:
+) -> tuple[list[Prediction], list[str], set[str]]:
+    """The predictions, what should be known of them, and ids of which there is no text."""
     gold = {document.id: document for document in documents}
+    others: set[str] = set()
     if format_ == "brat":
-        files = _with_texts(files, gold)
+        files, others = _with_texts(files, gold)
     read, _ = FORMATS[format_]
     checked = check(read(files, Problems()), (), Problems())
     predictions, differing = [], []
@@ -116,20 +130,26 @@ def _from_corpus(
             "text differs from the gold's, but not where a mention is: "
             f"{count(len(differing), 'document')} ({some(differing)})"
         )
-    return predictions, notes
+    return predictions, notes, others
 
 
-def _with_texts(files: list[SourceFile], gold: dict[str, Document]) -> list[SourceFile]:
-    """The files, and the gold's text for each ``.ann`` that has none beside it."""
+def _with_texts(
+    files: list[SourceFile], gold: dict[str, Document]
+) -> tuple[list[SourceFile], set[str]]:
+    """The files, with the gold's text for each ``.ann`` that has none beside it, and the ids of
+    those, left out, that are not in the gold."""
     there = {file.place[: -len(".txt")] for file in files if _suffix(file) == ".txt"}
-    texts = []
+    kept, others = [], set()
     for file in files:
-        stem = file.place[: -len(".ann")]
-        name = PurePosixPath(file.name).stem
-        if _suffix(file) == ".ann" and stem not in there and name in gold:
+        stem, name = file.place[: -len(".ann")], PurePosixPath(file.name).stem
+        if _suffix(file) == ".ann" and stem not in there:
+            if name not in gold:
+                others.add(name)
+                continue
             text = gold[name].text.encode()
-            texts.append(SourceFile(f"{stem}.txt", f"{name}.txt", text))
-    return sorted([*files, *texts], key=lambda file: file.place)
+            kept.append(SourceFile(f"{stem}.txt", f"{name}.txt", text))
+        kept.append(file)
+    return sorted(kept, key=lambda file: file.place), others
 
 
 def _check_place(place: str, document: Document, gold: Document) -> None:
@@ -161,6 +181,10 @@ def _prediction(document: Document) -> Prediction:
         for entity in document.entities
     )
     return Prediction(document.id, tuple(spans))
+
+
+def _place(span: Span) -> tuple:
+    return span.fragments, span.type
 
 
 def _suffix(file: SourceFile) -> str:

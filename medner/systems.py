@@ -32,20 +32,26 @@ class System:
 
 
 def from_output(
-    path: Path, documents: Sequence[Document], run: Path | None, allow_missing: bool
+    path: Path, parts: Mapping[str, Sequence[Document]], run: Path | None, allow_missing: bool
 ) -> tuple[System, list[str]]:
-    """A system by its predictions for ``documents``, and what should be known of their reading.
+    """A system by its predictions, and what should be known of their reading.
 
     Args:
+        parts: all documents that it will be asked for, by the names of their sets.
         run: the folder of the run that made them, if there is one.
 
     Raises:
         DataError, UserError: as of ``read_output``.
     """
-    predictions, notes = read_output(path, documents, allow_missing)
-    by_id = {prediction.document: prediction for prediction in predictions}
-    types = {span.type for prediction in predictions for span in prediction.spans}
-    own_folder = path.resolve().parent / "evaluations" / path.resolve().stem
+    by_id: dict[str, Prediction] = {}
+    all_notes: list[str] = []
+    for name, documents in parts.items():
+        others = {document.id for part in parts.values() for document in part}
+        found, notes = read_output(path, name, documents, others, allow_missing)
+        by_id |= {prediction.document: prediction for prediction in found}
+        all_notes += notes
+    types = {span.type for prediction in by_id.values() for span in prediction.spans}
+    own_folder = path.resolve().parent / "evaluations" / path.resolve().name
     system = System(
         label=str(path),
         types=tuple(sorted(types)),
@@ -54,9 +60,9 @@ def from_output(
         predict=lambda documents: [by_id[document.id] for document in documents],
         complete=False,
         run=run,
-        details={"predictions": str(path)},
+        details={"predictions": str(path.resolve()), "by_run": run is not None},
     )
-    return system, notes
+    return system, list(dict.fromkeys(all_notes))
 
 
 def from_checkpoint(

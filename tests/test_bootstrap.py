@@ -2,6 +2,7 @@
 
 import time
 from itertools import product
+from math import comb
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from medner.scoring.bootstrap import (
     intervals,
     macro_f1,
     smallest_difference,
+    weighted_f1,
 )
 
 
@@ -47,19 +49,17 @@ def test_counts_are_those_of_the_strict_score() -> None:
 
 
 def test_resamples_are_drawn_with_replacement() -> None:
-    weights = draw(3, resamples=30_000, seed=1)
-    assert (weights.sum(axis=1) == 3).all()
-    frequency = {key: 0 for key in product(range(4), repeat=3) if sum(key) == 3}
-    for row in weights.astype(int).tolist():
-        frequency[tuple(row)] += 1
-    # multinomial: 27 ordered draws, all equally likely
-    for key, times in frequency.items():
-        ways = {3: 1, 2: 3, 1: 6}[max(key)]
-        assert times / 30_000 == pytest.approx(ways / 27, abs=0.01)
-    assert (draw(3, 50, seed=1) == draw(3, 50, seed=1)).all()
-    assert (draw(3, 50, seed=1) != draw(3, 50, seed=2)).any()
-    with pytest.raises(UserError, match="no document"):
-        draw(0)
+    weights = draw(10, resamples=30_000, seed=1)
+    assert (weights.sum(axis=1) == 10).all()
+    for times in range(6):  # binomial: each of ten draws is this document one time in ten
+        wanted = comb(10, times) * 0.1**times * 0.9 ** (10 - times)
+        assert (weights == times).mean(axis=0) == pytest.approx(np.full(10, wanted), abs=0.01)
+    together = np.cov(weights.T)[0, 1:]
+    assert together == pytest.approx(np.full(9, -0.1), abs=0.03)
+    assert (draw(10, 50, seed=1) == draw(10, 50, seed=1)).all()
+    assert (draw(10, 50, seed=1) != draw(10, 50, seed=2)).any()
+    with pytest.raises(UserError, match="9 documents are too few to draw from"):
+        draw(9)
 
 
 def test_intervals_are_quantiles_of_all_resamples() -> None:
@@ -68,14 +68,19 @@ def test_intervals_are_quantiles_of_all_resamples() -> None:
     every = np.array([np.bincount(drawn, minlength=4) for drawn in product(range(4), repeat=4)])
     together = np.array([(row[:, None, None] * counts).sum(axis=(0, 1)) for row in every])
     wanted = np.quantile(f1(together), [0.025, 0.975])
-    found = intervals(counts, ("A", "B"), draw(4, 40_000))["f1"]
-    assert (found.low, found.high) == pytest.approx(tuple(wanted), abs=0.01)
+    weights = every.astype(np.float32)  # each resample as often as it is drawn
+    found = intervals(counts, ("A", "B"), weights)
+    assert (found["f1"].low, found["f1"].high) == pytest.approx(tuple(wanted))
+    weighted = [weighted_f1(row) for row in (every[:, :, None, None] * counts).sum(axis=1)]
+    interval = found["weighted_f1"]
+    assert (interval.low, interval.high) == pytest.approx(np.quantile(weighted, [0.025, 0.975]))
 
 
 def test_figures_by_hand() -> None:
     counts = np.array([[10, 8, 6], [4, 2, 0], [0, 3, 0]])
     assert f1(counts).tolist() == pytest.approx([12 / 18, 0, 0])
     assert macro_f1(counts) == pytest.approx(12 / 18 / 2)  # the third type has no gold
+    assert weighted_f1(counts) == pytest.approx(10 / 14 * 12 / 18)
     assert f1(np.zeros(3)) == 0
 
 

@@ -120,7 +120,7 @@ def test_another_system_s_confidences_are_reported_as_given(fitted):
     number = len(given_ones)
     assert confidence_lines(report)[0] == (
         f"confidence (given), no temperature: {number} of {number} spans do not say what their "
-        "tokens say"
+        "tokens say, as those of other systems and of older versions"
     )
     assert len(confidence_lines(report)) == 3
 
@@ -178,3 +178,14 @@ def test_it_is_fast():
         times.append(time.perf_counter() - begin)
     assert found.correct.sum() == found.gold and len(found.token_correct) == 60_000
     assert min(times) < 1
+
+
+def test_another_confidence_than_the_calibrator_s_has_no_temperature(found, fitted):
+    report = describe_confidence(found, fitted, "minimum")
+    assert (report["confidence"], report["temperature"]) == ("minimum", None)
+    assert report["spans"]["before"]["confidence"] == pytest.approx(
+        confidences(found.evidence, "minimum").mean()
+    )
+    assert describe_confidence(found, fitted, fitted.confidence) == describe_confidence(
+        found, fitted
+    )

@@ -140,7 +140,6 @@ def tokens_line(**changes) -> str:
     ("bad", "message"),
     [
         ("{", "Expecting property name"),
-        ("", "Expecting value"),
         ("[]", "a prediction is a JSON object"),
         (b"\xff", "utf-8"),
         (line(spans="absent"), "a prediction lacks spans"),

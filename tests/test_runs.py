@@ -14,6 +14,7 @@ from medner.runs import (
     BEST,
     claim,
     discard,
+    find_run,
     find_checkpoint,
     load_config,
     newest,
@@ -179,3 +180,17 @@ def test_a_configuration_that_is_none_of_ours(tmp_path: Path, text: str) -> None
         load_config(tmp_path)
     with pytest.raises(UserError, match="is not the folder of a run"):
         load_config(tmp_path / "nowhere")
+
+
+def test_predictions_are_a_run_s_by_where_they_lie(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    own = [run / "predictions" / "test.jsonl", run / "evaluations" / "ncbi" / "predictions.jsonl"]
+    others = [run / "llm.jsonl", run / "evaluations" / "llm" / "ncbi" / "predictions.jsonl"]
+    for path in (*own, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert [find_run(path) for path in own] == [None, None]  # no run yet
+    for name in ("config.yaml", "split.json"):
+        (run / name).touch()
+    assert [find_run(path) for path in own] == [run.resolve()] * 2
+    assert [find_run(path) for path in (*others, tmp_path / "x.jsonl")] == [None] * 3

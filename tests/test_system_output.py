@@ -70,49 +70,77 @@ SPANS = lines(
 def test_every_format_gives_the_same(tmp_path: Path, files: dict[str, str]) -> None:
     folder = write(tmp_path / "out", files)
     path = folder if len(files) > 1 else folder / next(iter(files))
-    assert read_output(str(path), DOCUMENTS) == (FOUND, [])
+    assert read_output(path, "the test part", DOCUMENTS) == (FOUND, [])
     if "spans" not in next(iter(files.values())):
         packed = pack(folder, tmp_path / "out.zip")
-        assert read_output(str(packed), DOCUMENTS) == (FOUND, [])
+        assert read_output(packed, "the test part", DOCUMENTS) == (FOUND, [])
 
 
 def test_overlapping_and_discontinuous_spans(tmp_path: Path) -> None:
     ann = "T1\tSign 11 16;21 27\tFever chills\nT2\tSign 11 27\tFever and chills\n"
     folder = write(tmp_path, {"d1.ann": ann, "d2.ann": ""})
-    (first, second), notes = read_output(str(folder), DOCUMENTS)
+    (first, second), notes = read_output(folder, "the test part", DOCUMENTS)
     assert first.spans == (Span(11, 27, "Sign", gaps=((16, 21),)), Span(11, 27, "Sign"))
     assert second == Prediction("d2")
     assert notes == []
+
+
+def test_annotations_of_other_documents_need_no_text(tmp_path: Path) -> None:
+    folder = write(tmp_path, ANN | {"d9.ann": "T1\tDisease 0 4\tGout\n"})
+    found, notes = read_output(folder, "the test part", DOCUMENTS)
+    assert found == FOUND
+    assert notes == ["not scored, for they are not asked for: 1 document"]
+    assert read_output(folder, "the test part", DOCUMENTS, {"d9"}) == (FOUND, [])
+
+
+def test_blank_lines_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("\ufeff" + SPANS.replace("\n", "\n\n") + "\n", encoding="utf-8")
+    assert read_output(path, "the test part", DOCUMENTS) == (FOUND, [])
+
+
+def test_what_comes_twice_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    record = json.loads(SPANS.splitlines()[0])
+    record["spans"] *= 2
+    path.write_text(lines(record) + SPANS.splitlines()[1] + "\n")
+    (_, second), notes = read_output(path, "the test part", DOCUMENTS)
+    assert len(second.spans) == 2
+    assert notes == ["1 span more than once, which count as wrong"]
 
 
 def test_what_our_models_write_is_read_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     predictions = [Prediction("d1", (Span(0, 4, "Disease", 0.5),)), Prediction("d2")]
     write_predictions(path, predictions, DOCUMENTS)
-    assert read_output(str(path), DOCUMENTS) == (predictions, [])
+    assert read_output(path, "the test part", DOCUMENTS) == (predictions, [])
 
 
 @pytest.mark.parametrize("content", [SPANS, PUBTATOR, ROWS])
 def test_documents_that_are_not_asked_for_or_not_there(tmp_path: Path, content: str) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text(content)
-    found, notes = read_output(str(path), DOCUMENTS[:1])
+    found, notes = read_output(path, "the test part", DOCUMENTS[:1])
     assert found == FOUND[:1]
     assert notes == ["not scored, for they are not asked for: 1 document"]
     third = Document("d3", "Gout again")
-    with pytest.raises(UserError, match=r"1 of 2 documents are not there \(d3\); .*allow_missing"):
-        read_output(str(path), [DOCUMENTS[0], third])
-    found, notes = read_output(str(path), [*DOCUMENTS, third], allow_missing=True)
+    with pytest.raises(
+        UserError, match=r"1 of 2 documents of the test part are not there \(d3\); .*allow"
+    ):
+        read_output(path, "the test part", [DOCUMENTS[0], third])
+    found, notes = read_output(path, "the test part", [*DOCUMENTS, third], allow_missing=True)
     assert found == [*FOUND, Prediction("d3")]
     assert notes == ["not there, so taken as predicted empty: 1 document"]
-    with pytest.raises(UserError, match=r"none of its documents \(d[12], d[12]\) is among"):
-        read_output(str(path), [third], allow_missing=True)
+    with pytest.raises(
+        UserError, match=r"none of its documents \(d[12], d[12]\) is one of the test part"
+    ):
+        read_output(path, "the test part", [third], allow_missing=True)
 
 
 def test_a_text_may_differ_where_no_mention_is(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text(PUBTATOR.replace("chills", "chills, and more"))
-    found, notes = read_output(str(path), DOCUMENTS)
+    found, notes = read_output(path, "the test part", DOCUMENTS)
     assert found == FOUND
     assert notes == ["text differs from the gold's, but not where a mention is: 1 document (d1)"]
     path.write_text(
@@ -123,7 +151,7 @@ def test_a_text_may_differ_where_no_mention_is(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match="d2 was predicted on another text: 'goat' at 3-7 is 'gout'"
     ):
-        read_output(str(path), DOCUMENTS)
+        read_output(path, "the test part", DOCUMENTS)
 
 
 @pytest.mark.parametrize(
@@ -145,12 +173,12 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, content: str, messa
     path = tmp_path / "out.jsonl"
     path.write_text(content)
     with pytest.raises(DataError, match=message):
-        read_output(str(path), DOCUMENTS)
+        read_output(path, "the test part", DOCUMENTS)
 
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"predictions=.*there is no such file or folder"):
-        read_output(str(tmp_path / "out"), DOCUMENTS)
+        read_output(tmp_path / "out", "the test part", DOCUMENTS)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no file matches"):
-        read_output(str(tmp_path / "empty"), DOCUMENTS)
+        read_output(tmp_path / "empty", "the test part", DOCUMENTS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from seqeval.scheme import IOB2, Entities
 from sklearn.metrics import accuracy_score
-from test_scoring import conlleval, disturb, flat, tags
+from test_scoring import TYPES, conlleval, disturb, flat, tags
 
 from medner.documents import Document, Entity
 from medner.predictions import Prediction, Tokens
@@ -30,7 +30,7 @@ def test_lenient_is_conlleval_on_wellformed_tags() -> None:
         gold = flat(rng, 40)
         predicted = disturb(rng, gold)
         document, prediction = tagged(gold, tags(predicted, 40))
-        scores = token_scores([document], [prediction], None)
+        scores = token_scores([document], [prediction], None, TYPES)
         counts = conlleval(tags(gold, 40), tags(predicted, 40)).values()
         total, found, correct = (sum(column) for column in zip(*counts, strict=True))
         assert scores.lenient["f1"] == pytest.approx(2 * correct / (total + found))
@@ -43,25 +43,26 @@ def test_lenient_is_conlleval_on_wellformed_tags() -> None:
 
 def test_a_stray_inside_tag_is_an_entity_only_to_the_lenient_score() -> None:
     document, prediction = tagged([(0, 2, "A"), (3, 4, "A")], ["I-A", "I-A", "O", "B-A"])
-    scores = token_scores([document], [prediction], None)
+    scores = token_scores([document], [prediction], None, TYPES)
     assert scores.lenient == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
     assert scores.strict == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3)}
     assert scores.accuracy == 0.75
 
 
 def test_tags_are_mapped_and_the_rest_is_outside() -> None:
-    label_map = LabelMap("m", {"Disease": ("A",)}, ("B",), {"Disease": ("B",)})
-    document, prediction = tagged([(1, 3, "Disease")], ["B-B", "B-A", "I-A", "I-B"])
-    scores = token_scores([document], [prediction], label_map)
+    label_map = LabelMap("m", {"Disease": ("A",), "Chemical": ("C",)}, ("B",), {"Disease": ("B",)})
+    found = ["B-B", "B-A", "I-A", "I-B", "B-C"]  # the corpus has no chemicals
+    document, prediction = tagged([(1, 3, "Disease")], found)
+    scores = token_scores([document], [prediction], label_map, {"Disease"})
     assert scores.strict["f1"] == 1
     assert scores.accuracy == 1
 
 
 def test_predictions_without_tokens_have_none() -> None:
     document, prediction = tagged([(1, 3, "A")], ["O", "B-A", "I-A"])
-    assert token_scores([document], [Prediction("d")], None) is None
-    assert token_scores([document], [], None) is None
-    assert token_scores([document], [prediction], None).lenient["f1"] == 1
+    assert token_scores([document], [Prediction("d")], None, TYPES) is None
+    assert token_scores([document], [], None, TYPES) is None
+    assert token_scores([document], [prediction], None, TYPES).lenient["f1"] == 1
 
 
 def test_conlleval_s_published_example() -> None:
@@ -77,7 +78,7 @@ def test_conlleval_s_published_example() -> None:
         documents.append(replace(document, id=str(number)))
         predictions.append(replace(prediction, document=str(number)))
     assert sum(len(document.entities) for document in documents) == 459
-    scores = token_scores(documents, predictions, None)
+    scores = token_scores(documents, predictions, None, TYPES)
     assert scores.tokens == 961
     figures = {name: round(100 * figure, 2) for name, figure in scores.lenient.items()}
     assert figures == {"precision": 68.83, "recall": 80.83, "f1": 74.35}

@@ -19,6 +19,9 @@ from medner.predictions import Prediction
 from medner.scoring.matching import score
 
 RESAMPLES = 10_000
+# With fewer documents a difference that is none seems to be one far more often than it should: at
+# p < .05 in 18 % of cases with 5 documents; in 7.5 % with 20, in 5 % with 100 (simulated).
+FEWEST = 10
 LEVEL = 0.95
 _GOLD, _PREDICTED, _CORRECT = range(3)
 _POWER = 1.959964 + 0.841621  # standard errors: two-sided at .05, seen 8 times in 10
@@ -44,9 +47,9 @@ class Interval:
 class Difference:
     """F1 of one system less that of another on the same documents.
 
-    ``p``: how often a difference as large comes about by the choice of documents (and seeds) alone,
-    two-sided. ``smallest``: the difference that this test set would have shown to be one (p < .05)
-    eight times in ten, by the normal approximation.
+    ``p``: how often a difference as large comes about by the choice of documents (and seeds, each
+    system's by themselves) alone, two-sided. ``smallest``: the difference that this test set would
+    have shown to be one (p < .05) eight times in ten, by the normal approximation.
     """
 
     f1: float
@@ -78,10 +81,12 @@ def draw(documents: int, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[n
     """How often each resample holds each document, shape (resamples, documents).
 
     Raises:
-        UserError: if there is no document.
+        UserError: if there are fewer documents than ``FEWEST``.
     """
-    if not documents:
-        raise UserError("no document to draw from: an interval needs some")
+    if documents < FEWEST:
+        raise UserError(
+            f"{documents} documents are too few to draw from: an interval needs {FEWEST}"
+        )
     rng = np.random.default_rng(seed)
     drawn = rng.integers(documents, size=(resamples, documents), dtype=np.int32)
     drawn += np.arange(resamples, dtype=np.int32)[:, None] * documents
@@ -101,6 +106,12 @@ def macro_f1(counts: NDArray[np.number]) -> NDArray[np.float64]:
     return _ratio((f1(counts) * there).sum(axis=-1), there.sum(axis=-1))
 
 
+def weighted_f1(counts: NDArray[np.number]) -> NDArray[np.float64]:
+    """Mean F1 over types (last axis but one), weighted by their gold; 0 where there is none."""
+    gold = counts[..., _GOLD]
+    return _ratio((f1(counts) * gold).sum(axis=-1), gold.sum(axis=-1))
+
+
 def intervals(
     counts: NDArray[np.int64], types: Sequence[str], weights: NDArray[np.float32]
 ) -> dict:
@@ -117,6 +128,7 @@ def intervals(
         "recall": Interval.of(_ratio(together[:, _CORRECT], together[:, _GOLD])),
         "f1": Interval.of(f1(together)),
         "macro_f1": Interval.of(macro_f1(drawn)),
+        "weighted_f1": Interval.of(weighted_f1(drawn)),
         "types": {type_: Interval.of(f1(drawn[:, at])) for at, type_ in enumerate(types)},
     }
 

@@ -12,15 +12,20 @@ from medner.scoring.temperature import FEWEST, Calibrator
 from medner.tables import aligned
 
 
-def describe_confidence(found: Outcomes, fitted: Calibrator | None = None) -> dict[str, Any]:
+def describe_confidence(
+    found: Outcomes, fitted: Calibrator | None = None, name: str | None = None
+) -> dict[str, Any]:
     """For JSON: calibration of spans, and of their tokens, before the temperature and after.
 
     Without a calibrator, or if spans lack tokens, there is only before, and none of either if a
     span has no confidence. ``risk_coverage`` is that of the spans after the temperature, if there
-    is one; ``thresholds`` are the calibrator's, with what they give here.
+    is one; ``thresholds`` are the calibrator's, with what they give here. ``name`` is one of
+    ``CONFIDENCES``, by default the calibrator's, which serves no other.
     """
     said = found.evidence
-    name = fitted.confidence if fitted else DEFAULT
+    name = name or (fitted.confidence if fitted else DEFAULT)
+    if fitted and fitted.confidence != name:
+        fitted = None
     temperature = fitted.temperature if fitted and said.classes is not None else None
     before = confidences(said, name)
     lacking = int(np.isnan(before).sum())
@@ -86,7 +91,8 @@ def confidence_lines(report: Mapping[str, Any]) -> list[str]:
         for stage in ("before", "after"):
             if figures := report[what].get(stage):
                 values = (f"{figures[name]:.3f}" for name in names)
-                rows.append((f"{what}, {stage}", str(figures["count"]), *values))
+                when = f", {stage}" if report["temperature"] else ""
+                rows.append((f"{what}{when}", str(figures["count"]), *values))
     lines += aligned(rows).splitlines()
     for record in report["thresholds"]:
         lines.append(f"precision {record['wanted_precision']:g} on validation: {_kept(record)}")
@@ -97,7 +103,10 @@ def _temperature(report: Mapping[str, Any]) -> str:
     temperature, spans = report["temperature"], report["spans"]
     if spans["without_tokens"]:
         missing = f"{spans['without_tokens']} of {spans['count']} spans"
-        return f"no temperature: {missing} do not say what their tokens say"
+        return (
+            f"no temperature: {missing} do not say what their tokens say, as those of other "
+            "systems and of older versions"
+        )
     if report["fitted_on"] is None:
         return "no temperature: none was fitted"
     if temperature is None:

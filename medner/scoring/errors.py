@@ -8,7 +8,7 @@ SemEval-2013, with boundaries told apart.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from medner.documents import Document, Entity
@@ -22,9 +22,9 @@ LONGER, SHORTER, SHIFTED = "longer", "shorter", "shifted"  # the type agrees, fr
 SPLIT = "split"  # several predictions for one entity
 MERGED = "merged"  # one prediction for several entities
 BOTH = "wrong type and boundary"
-MISSED = "missed"  # no prediction overlaps it
-SPURIOUS = "spurious"  # it overlaps no entity
-UNREACHABLE = "unreachable"  # no flat prediction over the model's tokens is this entity
+MISSED = "missed"  # no unmatched prediction overlaps it
+SPURIOUS = "spurious"  # it overlaps no unmatched entity
+UNREACHABLE = "unreachable"  # no flat tags over the model's tokens are this entity
 BOUNDARY = (LONGER, SHORTER, SHIFTED, SPLIT, MERGED)
 KINDS = (TYPE, *BOUNDARY, BOTH, MISSED, SPURIOUS, UNREACHABLE)
 
@@ -87,14 +87,14 @@ class Errors:
 def find_errors(
     documents: Iterable[Document],
     predictions: Iterable[Prediction],
-    reachable: Mapping[str, Collection[tuple]] | None = None,
+    reachable: Callable[[Document, Entity], bool] | None = None,
 ) -> Errors:
     """Compare strictly, as ``score`` does.
 
     Args:
         predictions: in the corpus's types.
-        reachable: by document the (fragments, type) that the model's tokens and flat tags can
-            express; None where that is not known: nothing is unreachable then.
+        reachable: whether flat tags over the model's tokens can express an entity by itself; None
+            where that is not known: nothing is unreachable then.
 
     Raises:
         UserError: as of ``score``.
@@ -107,8 +107,7 @@ def find_errors(
         spans = predicted[document.id].spans if document.id in predicted else ()
         correct, entities, left = _unmatched(document.entities, spans)
         confusion.update((type_, type_) for type_ in correct)
-        within = None if reachable is None else reachable.get(document.id)
-        for mistake in _of_document(document.id, entities, left, within):
+        for mistake in _of_document(document, entities, left, reachable):
             mistakes.append(mistake)
             if mistake.false_positive:
                 if mistake.entity is None:
@@ -137,7 +136,10 @@ def _unmatched(
 
 
 def _of_document(
-    document: str, entities: list[Entity], spans: list[Span], within: Collection[tuple] | None
+    document: Document,
+    entities: list[Entity],
+    spans: list[Span],
+    reachable: Callable[[Document, Entity], bool] | None,
 ) -> list[Mistake]:
     met_by = [_met(entity, spans) for entity in entities]
     meets = [_met(span, entities) for span in spans]
@@ -145,7 +147,7 @@ def _of_document(
     for entity, candidates in zip(entities, met_by, strict=True):
         at = candidates[0] if candidates else None
         span = None if at is None else spans[at]
-        if within is not None and (entity.fragments, entity.type) not in within:
+        if reachable and not reachable(document, entity):
             kind = UNREACHABLE
         elif span is None:
             kind = MISSED
@@ -155,7 +157,7 @@ def _of_document(
                 split=_same_type(candidates, spans, entity) > 1,
                 merged=_same_type(meets[at], entities, span) > 1,
             )  # fmt: skip
-        found.append(Mistake(document, kind, entity, span, false_positive=False))
+        found.append(Mistake(document.id, kind, entity, span, false_positive=False))
     for span, candidates in zip(spans, meets, strict=True):
         at = candidates[0] if candidates else None
         entity = None if at is None else entities[at]
@@ -167,7 +169,7 @@ def _of_document(
                 split=_same_type(met_by[at], spans, entity) > 1,
                 merged=_same_type(candidates, entities, span) > 1,
             )  # fmt: skip
-        found.append(Mistake(document, kind, entity, span, false_positive=True))
+        found.append(Mistake(document.id, kind, entity, span, false_positive=True))
     return sorted(found, key=lambda m: (m.span if m.false_positive else m.entity).fragments)
 
 

@@ -11,6 +11,7 @@ from medner.documents import Document
 from medner.errors import ConfigError, UserError
 from medner.predictions import Prediction, Span
 
+SAME_NAMES = "same_names"  # the map that leads from types to those of the same name
 _REQUIRED = {"name", "types", "left_out"}
 _KEYS = _REQUIRED | {"join_preceding"}
 
@@ -149,7 +150,7 @@ def by_name(model_types: Iterable[str], corpus_types: Iterable[str]) -> LabelMap
             types[target] = (*types.get(target, ()), name)
         else:
             left_out.append(name)
-    return LabelMap("same_names", types, tuple(left_out)) if types else None
+    return LabelMap(SAME_NAMES, types, tuple(left_out)) if types else None
 
 
 @dataclass(frozen=True)

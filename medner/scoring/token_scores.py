@@ -4,7 +4,7 @@ They are computed on the likeliest tag of every token, before constrained decodi
 as flat tags over the same tokens: what the tag scheme cannot express is not counted as missed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,10 @@ class TokenScores:
 
 
 def token_scores(
-    documents: Iterable[Document], predictions: Iterable[Prediction], label_map: LabelMap | None
+    documents: Iterable[Document],
+    predictions: Iterable[Prediction],
+    label_map: LabelMap | None,
+    corpus_types: Collection[str],
 ) -> TokenScores | None:
     """Score the tokens' own tags.
 
@@ -44,12 +47,13 @@ def token_scores(
         predictions: in the model's types; None is returned if one has no tokens, as those of other
             systems.
         label_map: applied to tags: a tag that is left out becomes O, and nothing is joined.
+        corpus_types: tags that the map leads to other types become O, too.
     """
     predicted = {prediction.document: prediction for prediction in predictions}
     documents = [document for document in documents if document.id in predicted]
     if not documents or any(predicted[document.id].tokens is None for document in documents):
         return None
-    mapped = _tag_map(label_map)
+    mapped = _tag_map(label_map, corpus_types)
     gold = [_gold_tags(document, predicted[document.id]) for document in documents]
     found = [
         [mapped.get(tag, "O") if label_map else tag for tag in predicted[document.id].tokens.tags]
@@ -77,12 +81,13 @@ def _gold_tags(document: Document, prediction: Prediction) -> list[str]:
     return [names[tag] for tag in labels.encode(entities, offsets[:, 0], offsets[:, 1])]
 
 
-def _tag_map(label_map: LabelMap | None) -> dict[str, str]:
+def _tag_map(label_map: LabelMap | None, corpus_types: Collection[str]) -> dict[str, str]:
     if label_map is None:
         return {}
     return {
         f"{prefix}-{own}": f"{prefix}-{type_}"
         for type_, names in label_map.types.items()
+        if type_ in corpus_types
         for own in names
         for prefix in "BI"
     }
