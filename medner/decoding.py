@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from medner.errors import UserError
 from medner.labels import Labels, flatten
-from medner.predictions import LIKELIEST, LOG_DIGITS, Prediction, Span, Tokens
+from medner.predictions import LIKELIEST, Prediction, Span, Tokens
 from medner.windows import TokenizedDocument
 
 _BLOCK = 64  # tokens; few enough that running sums stay exact, and that few steps are needed
@@ -205,9 +205,7 @@ def _evidence(
         rest = np.exp(others[:, LIKELIEST:]).sum(axis=1, keepdims=True)
         kept.append(np.log(np.clip(rest, np.exp(_LEAST), 1.0)))
     ends = np.cumsum([after - first for _, first, after in segments])[:-1]
-    # rounded as in the file, so that what is read from it gives the same figures
-    values = np.maximum(np.hstack(kept), _LEAST).astype(np.float64).round(LOG_DIGITS)
-    return np.split(values, ends)
+    return np.split(np.maximum(np.hstack(kept), _LEAST), ends)
 
 
 def _given(first: int, kept: NDArray[np.floating]) -> dict[str, Any]:

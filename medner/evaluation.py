@@ -11,7 +11,7 @@ from medner.data_report import fingerprint
 from medner.errors import UserError
 from medner.files import write_json, written_whole
 from medner.gold import Gold
-from medner.prediction_files import write_predictions
+from medner.prediction_files import read_predictions, write_predictions
 from medner.runs import ANALYSIS, METRICS
 from medner.scoring.label_map import LabelMap, map_predictions
 from medner.scoring.map_search import best_map
@@ -43,13 +43,13 @@ def evaluate(
         gold = gold.fitted(system.types, system.complete)
     for line in gold.lines(system.types, system.run, system.complete):
         log.info("%s", line)
-    predictions = system.predict(gold.documents)
+    folder = results_folder(system, gold)
+    replaced, path = folder.exists(), folder / "predictions.jsonl"
+    write_predictions(path, system.predict(gold.documents), gold.documents)
+    # as the file has them: whoever scores it again gets the same figures
+    predictions = read_predictions(path, gold.documents)
     mapped = map_predictions(gold.label_map, gold.documents, predictions, gold.types)
     found = analyse(gold, predictions, mapped, system.types, training)
-
-    folder = results_folder(system, gold)
-    replaced = folder.exists()
-    write_predictions(folder / "predictions.jsonl", predictions, gold.documents)
     write_json(folder / ANALYSIS, found.details)
     if gold.label_map:
         with written_whole(folder / "label_map.yaml") as file:

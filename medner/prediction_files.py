@@ -16,9 +16,10 @@ from typing import Any
 from medner.documents import Document
 from medner.errors import DataError, UserError
 from medner.files import written_whole
-from medner.predictions import LOG_DIGITS, Prediction, Span, Tokens
+from medner.predictions import Prediction, Span, Tokens
 
 _DIGITS = 6  # of a token's confidence in the file; spans keep theirs in full
+_LOG_DIGITS = 4  # of the log probabilities that spans keep
 
 
 def write_predictions(
@@ -108,7 +109,7 @@ def _span_record(span: Span, text: str) -> dict:
     if span.tokens:
         record["tokens"] = [int(at) for at in span.tokens]
         record["log_probs"] = [
-            [round(float(value), LOG_DIGITS) for value in row] for row in span.log_probs
+            [round(float(value), _LOG_DIGITS) for value in row] for row in span.log_probs
         ]
     return record
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-LOG_DIGITS = 4  # of the log probabilities that spans keep
 LIKELIEST = 3  # tags that a span's token keeps beside its own
 
 

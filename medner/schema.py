@@ -210,7 +210,6 @@ class EvaluateConfig:
 class ReportConfig:
     runs: Any = "latest"  # folders of runs, sweeps or other systems' evaluations; or the latest
     output_dir: str = "runs"
-    corpora_dir: str = "corpora"
 
 
 def register() -> None:

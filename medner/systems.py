@@ -45,9 +45,9 @@ def from_output(
     """
     by_id: dict[str, Prediction] = {}
     all_notes: list[str] = []
+    asked_for = {document.id for documents in parts.values() for document in documents}
     for name, documents in parts.items():
-        others = {document.id for part in parts.values() for document in part}
-        found, notes = read_output(path, name, documents, others, allow_missing)
+        found, notes = read_output(path, name, documents, asked_for, allow_missing)
         by_id |= {prediction.document: prediction for prediction in found}
         all_notes += notes
     types = {span.type for prediction in by_id.values() for span in prediction.spans}

@@ -62,10 +62,10 @@ def test_a_temperature_is_that_of_the_softmax(name, types, temperature):
     said = evidence(predictions)
     assert len(wanted) > 50 and max(map(len, wanted)) > 2
     assert confidences(said, name, temperature) == pytest.approx(
-        [BY_HAND[name](values) for values in wanted], rel=2e-3
+        [BY_HAND[name](values) for values in wanted], rel=1e-6
     )
     tokens = [value for values in wanted for value in values]
-    assert token_confidences(said, temperature) == pytest.approx(tokens, rel=2e-3)
+    assert token_confidences(said, temperature) == pytest.approx(tokens, rel=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.6, 0.9, 1.0, 1.3, 1.65, 3.0])
@@ -74,25 +74,26 @@ def test_of_many_tags_the_rest_is_known_together(temperature):
     wanted = np.concatenate(own_probabilities(predictions, everything, 41, temperature))
     found = token_confidences(evidence(predictions), temperature)
     assert len(wanted) > 800
-    assert (np.sign(1 - temperature) * (found - wanted) > -1e-4).all()  # a bound on either side
+    assert (np.sign(1 - temperature) * (found - wanted) > -1e-6).all()  # a bound on either side
     assert abs(found - wanted).mean() < 0.035
     if temperature == 1:
-        assert found == pytest.approx(wanted, abs=1e-4)
+        assert found == pytest.approx(wanted, abs=1e-6)
 
 
 def test_by_default_it_is_the_confidence_that_the_model_gave():
     _, predictions, _ = model_of_letters(3, types=41)
     given_ones = [span.confidence for p in predictions for span in p.spans]
-    assert confidences(evidence(predictions)) == pytest.approx(given_ones, abs=1e-4)
+    assert confidences(evidence(predictions)) == pytest.approx(given_ones, abs=1e-9)
 
 
-def test_what_is_read_gives_the_same_figures(tmp_path):
+def test_a_file_s_rounding_hardly_shows(tmp_path):
     documents, predictions, _ = model_of_letters(4, types=41)
     write_predictions(tmp_path / "predictions.jsonl", predictions, documents)
     read = evidence(read_predictions(tmp_path / "predictions.jsonl", documents))
     for temperature in (0.5, 1.0, 2.0):
-        made = confidences(evidence(predictions), temperature=temperature)
-        assert confidences(read, temperature=temperature).tolist() == made.tolist()
+        assert confidences(read, temperature=temperature) == pytest.approx(
+            confidences(evidence(predictions), temperature=temperature), abs=2e-4
+        )
 
 
 @given(st.integers(0, 10_000), st.lists(st.floats(0.1, 10), min_size=2, max_size=5))

@@ -272,8 +272,8 @@ def test_confidence_is_the_geometric_mean():
     assert prediction.document == "d"
     assert found(prediction) == [(0, 19, "Sign"), (23, 25, "Age")]
     renal, age = (span.confidence for span in prediction.spans)
-    assert renal == pytest.approx((0.9 * 0.8 * 0.5) ** (1 / 3), rel=1e-4)
-    assert age == pytest.approx(0.7, rel=1e-4)
+    assert renal == pytest.approx((0.9 * 0.8 * 0.5) ** (1 / 3), rel=1e-5)
+    assert age == pytest.approx(0.7, rel=1e-5)
     sure = predict(tokens, np.log(np.eye(5)[[3, 4, 4, 0, 1]] + np.float32(2e-7)), LABELS)
     assert [span.confidence for span in sure.spans] == [1, 1]  # never above
 
@@ -330,9 +330,9 @@ def test_what_spans_keep_of_their_tokens(types: int) -> None:
             wanted = [log_probs[at, tag], *others[:3]]
             if rest := others[3:]:
                 wanted.append(np.log(np.exp(rest).sum()))
-            assert row == pytest.approx(wanted, abs=1e-4)
+            assert row == pytest.approx(wanted, abs=1e-6)
         own = [row[0] for row in span.log_probs]
-        assert span.confidence == pytest.approx(np.exp(np.mean(own)), abs=1e-4)
+        assert span.confidence == pytest.approx(np.exp(np.mean(own)), abs=1e-6)
         first, last = (prediction.tokens.offsets[span.tokens[end]] for end in (0, -1))
         assert (first[0], last[1]) == (span.start, span.end)
     assert prediction.tokens.classes == len(labels.tags)

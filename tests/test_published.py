@@ -239,7 +239,7 @@ def test_bare_types_have_whole_confidence(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert all(span.confidence > 0.99 for span in prediction.spans)
     for span in prediction.spans:  # what a temperature is fitted to
-        np.testing.assert_allclose(np.exp(span.log_probs).sum(axis=1), 1.0, rtol=1e-3)
+        np.testing.assert_allclose(np.exp(span.log_probs).sum(axis=1), 1.0, rtol=1e-5)
 
 
 def test_long_documents_go_through_windows(tmp_path: Path) -> None:

@@ -417,7 +417,9 @@ def test_a_server_that_never_answers_is_given_up_at_the_start(trainings: Trainin
     assert len(list(run.glob("wandb/*run-*"))) == 1  # nothing is left of the first attempt
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the service by /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="only Linux has /proc, to find W&B by"
+)
 def test_training_ends_well_though_the_service_is_killed(trainings: Trainings) -> None:
     run = trainings.run_of("killed")
     (warning,) = warnings_of(run)
