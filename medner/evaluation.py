@@ -12,6 +12,7 @@ from medner.errors import UserError
 from medner.files import write_json, written_whole
 from medner.gold import Gold
 from medner.prediction_files import read_predictions, write_predictions
+from medner.report.page import write_page
 from medner.runs import ANALYSIS, METRICS
 from medner.scoring.label_map import LabelMap, map_predictions
 from medner.scoring.map_search import best_map
@@ -22,13 +23,18 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(
-    system: System, gold: Gold, training: Training, development: Gold | None = None
+    system: System,
+    gold: Gold,
+    training: Training,
+    development: Gold | None = None,
+    text: bool = True,
 ) -> tuple[Scores, Path]:
     """Predict, map, score, explain, and say so.
 
     Args:
         training: what is known of the system's.
         development: documents to choose the label map on, instead of taking the chosen one.
+        text: whether report.html may hold the documents' texts.
 
     Returns:
         The strict scores, and the folder that got predictions.jsonl, metrics.json, analysis.json
@@ -72,6 +78,8 @@ def evaluate(
     log.info("%s\n", table(found.scores))
     for line in found.lines:
         log.info("%s", line)
+    title = f"{system.label} on {gold.name}"
+    write_page(folder / "report.html", title, gold, mapped, found, text)
     log.info("written: %s%s", folder, " (in place of an earlier one)" if replaced else "")
     return found.scores, folder
 

@@ -196,6 +196,7 @@ class EvaluateConfig:
     hf_model: str | None = None  # a published token classifier: owner/name, or a folder
     predictions: str | None = None  # of any system: a file, folder or zip; no model is loaded
     allow_missing: bool = False  # documents that are not in predictions were predicted empty
+    text: bool = True  # report.html holds the documents' texts; false: it can be shared
     best_map: bool = False  # take the label map that scores best on the validation part
     confidence: str | None = None  # one of CONFIDENCES; null: the run's
     output_dir: str = "runs"

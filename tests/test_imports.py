@@ -24,7 +24,8 @@ ORDER = [
     "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "download",
     "releases", "sources", "resume", "parts", "gold", "sharing", "windows", "decoding", "analysis",
     "hardware", "encoder", "datamodule", "module", "checkpoints", "training", "published",
-    "systems", "evaluation", "comparison", "wandb_run", "tracking", "estimate", "repetition",
+    "systems", "report", "report.plots", "report.browser", "report.page", "evaluation",
+    "comparison", "wandb_run", "tracking", "estimate", "repetition",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("analysis") + 1]
 

@@ -1,0 +1,83 @@
+"""``report.html``: an evaluation on one page, which needs no network."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from medner.analysis import Analysis
+from medner.files import written_whole
+from medner.gold import Gold
+from medner.report import plots
+from medner.report.browser import browser_data
+from medner.scoring.label_map import MappedPredictions
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_page(
+    path: Path, title: str, gold: Gold, mapped: MappedPredictions, found: Analysis, text: bool
+) -> None:
+    """Write the page of an evaluation.
+
+    Args:
+        text: whether it may hold the corpus's text; a page to be shared may not.
+    """
+    confidence = found.details["confidence"]
+    context = {
+        "title": title,
+        "gold": gold,
+        "scores": found.scores,
+        "details": found.details,
+        "text": text,
+        "reliability": plots.reliability(confidence["spans"]),
+        "risk_coverage": plots.risk_coverage(confidence["risk_coverage"]),
+        "confusion": _confusion(found),
+        "browser": browser_data(gold.documents, mapped.predictions, found.errors, text),
+    }
+    with written_whole(path) as file:
+        file.write(_environment().get_template("evaluation.html").render(context))
+
+
+def _confusion(found: Analysis) -> dict[str, Any]:
+    """Rows by gold type, the most frequent first, columns by predicted type, none last."""
+    counts = found.errors.confusion
+    rows: Counter[str | None] = Counter()
+    columns: Counter[str | None] = Counter()
+    for (gold, predicted), number in counts.items():
+        rows[gold] += number
+        columns[predicted] += number
+    names = [name for name, _ in rows.most_common() if name is not None]
+    names += [name for name, _ in columns.most_common() if name is not None and name not in names]
+
+    def cell(gold: str | None, predicted: str | None) -> dict[str, Any]:
+        number = counts.get((gold, predicted), 0)
+        share = number / rows[gold] if rows[gold] else 0.0
+        return {"count": number, "share": share, "right": gold == predicted}
+
+    return {
+        "columns": [*names, "none"],
+        "rows": [
+            {"name": gold or "no entity", "cells": [cell(gold, name) for name in [*names, None]]}
+            for gold in [*(name for name in names if rows[name]), None]
+        ],
+    }
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["json"] = _json
+    environment.filters["figure"] = lambda value: f"{value:.3f}"
+    return environment
+
+
+def _json(value: Any) -> Markup:
+    """For a script element: nothing in it can end the element, or begin another."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

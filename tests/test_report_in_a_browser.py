@@ -1,0 +1,161 @@
+"""The page in a real browser: it sorts, filters and walks the errors, and complains of nothing."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+from test_report_page import hostile, page
+
+from medner.documents import Document, Entity
+from medner.predictions import Prediction, Span
+
+pytestmark = pytest.mark.slow
+TEXT = "Gout with severe chest pain and oedema of both legs."
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def mention(words: str, type_: str, *more: str) -> Entity:
+    fragments = [(TEXT.index(w), TEXT.index(w) + len(w)) for w in (words, *more)]
+    return Entity(tuple(fragments), type_)
+
+
+@pytest.fixture(scope="module")
+def opened(browser: webdriver.Chrome, tmp_path_factory: pytest.TempPathFactory) -> webdriver.Chrome:
+    """A page of three documents: all right, three errors, a hostile text."""
+    entities = (
+        mention("Gout", "Disease"),
+        mention("severe chest pain", "Sign"),
+        mention("chest", "Structure"),
+        mention("oedema", "Sign", "legs"),
+    )
+    right = Document("right", TEXT, entities[:1])
+    wrong = Document("wrong", TEXT, entities)
+    documents, predictions = hostile()
+    predictions += [
+        Prediction("right", (Span(0, 4, "Disease", 0.9),)),
+        Prediction("wrong", (Span(0, 4, "Sign", 0.8), Span(17, 27, "Sign", 0.6))),
+    ]
+    folder = tmp_path_factory.mktemp("page")
+    page(folder, [right, wrong, *documents], predictions)
+    browser.get(f"file://{folder}/report.html")
+    return browser
+
+
+@pytest.fixture(scope="module")
+def page_url(opened: webdriver.Chrome) -> str:
+    return opened.current_url.partition("#")[0]
+
+
+@pytest.fixture(autouse=True)
+def quiet(opened: webdriver.Chrome, page_url: str) -> Iterator[None]:
+    opened.get("about:blank")
+    opened.get(page_url)
+    yield
+    assert opened.get_log("browser") == []
+
+
+def listed(opened: webdriver.Chrome) -> list[str]:
+    return [
+        item.text.split("\n")[0] for item in opened.find_elements(By.CSS_SELECTOR, "#documents li")
+    ]
+
+
+def press(opened: webdriver.Chrome, key: str) -> str:
+    opened.find_element(By.TAG_NAME, "body").send_keys(key)
+    return opened.find_element(By.ID, "mistake").text
+
+
+def test_a_table_sorts_by_a_click(opened: webdriver.Chrome) -> None:
+    def column() -> list[int]:
+        cells = opened.find_elements(By.CSS_SELECTOR, "#types tbody tr td:nth-child(2)")
+        return [int(cell.text) for cell in cells]
+
+    heading = opened.find_element(By.XPATH, "//section[@id='types']//th[text()='gold']")
+    heading.click()
+    assert column() == sorted(column(), reverse=True) and len(set(column())) > 1
+    heading.click()
+    assert column() == sorted(column())
+    heading.send_keys(Keys.ENTER)
+    assert column() == sorted(column(), reverse=True)
+
+
+def test_errors_are_walked_by_keyboard(opened: webdriver.Chrome) -> None:
+    first = press(opened, "n")
+    assert first == "gold Disease: wrong type" or first.startswith("predicted Sign: wrong type")
+    assert "document=wrong" in opened.current_url
+    seen = [first, *(press(opened, "n") for _ in range(8))]
+    assert {"gold Structure: wrong type and boundary", "gold Sign: missed"} <= set(seen)
+    assert any(text.startswith("predicted Sign: shorter") for text in seen)
+    assert press(opened, "p") == seen[-2] or press(opened, "p") in seen
+    chosen = opened.find_elements(By.CSS_SELECTOR, "#text .chosen")
+    assert chosen
+
+
+def test_filters_and_search(opened: webdriver.Chrome) -> None:
+    assert listed(opened) == ["right", "wrong", "</script>1"]
+    Select(opened.find_element(By.NAME, "kind")).select_by_visible_text("wrong type")
+    assert listed(opened) == ["wrong"]
+    Select(opened.find_element(By.NAME, "kind")).select_by_visible_text("any, or none")
+    opened.find_element(By.NAME, "search").send_keys("alert(1)")
+    assert listed(opened) == ["</script>1"]
+    assert opened.find_element(By.ID, "found").text == "1 of 3 documents"
+
+
+def test_a_kind_of_error_leads_to_its_documents(opened: webdriver.Chrome) -> None:
+    opened.find_element(By.CSS_SELECTOR, "#errors [data-kind='missed']").click()
+    assert listed(opened) == ["wrong", "</script>1"]
+    assert opened.find_element(By.ID, "mistake").text.startswith("gold")
+
+
+def test_a_link_opens_an_error(opened: webdriver.Chrome, page_url: str) -> None:
+    opened.get("about:blank")
+    opened.get(f"{page_url}#document=wrong&error=0")
+    assert opened.find_element(By.CSS_SELECTOR, "#document h3").text == "wrong"
+    assert "wrong type" in opened.find_element(By.ID, "mistake").text
+
+
+def test_the_pieces_of_a_discontinuous_mention_are_one_span(opened: webdriver.Chrome) -> None:
+    opened.find_element(By.XPATH, "//ol[@id='documents']/li[2]").click()
+    pieces = {
+        line.get_attribute("data-span"): opened.find_elements(
+            By.CSS_SELECTOR, f"#text [data-span='{line.get_attribute('data-span')}']"
+        )
+        for line in opened.find_elements(By.CSS_SELECTOR, "#text .gold")
+    }
+    words = sorted("".join(piece.text for piece in found) for found in pieces.values())
+    assert words == ["Gout", "chest", "oedemalegs", "severe chest pain"]
+    # overlapping ones have lanes of their own
+    lanes = opened.execute_script(
+        "return [...document.querySelectorAll('#text .gold')].map(e => e.style.cssText)"
+    )
+    assert {"--lane: 0;", "--lane: 1;"} <= set(lanes)
+
+
+@pytest.mark.parametrize(
+    ("width", "dark"), [(1200, False), (1200, True), (390, False), (390, True)]
+)
+def test_no_page_is_wider_than_its_screen(opened: webdriver.Chrome, width: int, dark: bool) -> None:
+    opened.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+    back = opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (back == "rgb(255, 255, 255)") != dark

@@ -1,0 +1,120 @@
+"""The page of an evaluation: whole, alone, and of no danger whatever the texts hold."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from handmade import real
+from modelled import model_of_letters
+from real_data import needs_corpora
+
+from medner.analysis import Training, analyse
+from medner.documents import Document, Entity
+from medner.gold import Gold
+from medner.predictions import Prediction, Span
+from medner.report.browser import browser_data
+from medner.report.page import write_page
+from medner.scoring.errors import find_errors
+from medner.scoring.label_map import map_predictions
+
+HOSTILE = '</script><script>alert(1)</script><!--  & "quoted" {{ 7 * 7 }} <b>gout</b> \u2028 𝛽'
+
+
+def page(path: Path, documents: list[Document], predictions: list[Prediction], text=True) -> str:
+    types = {entity.type: 1 for document in documents for entity in document.entities}
+    gold = Gold("test", "there", tuple(documents), {"types": types}, None)
+    mapped = map_predictions(None, documents, predictions, gold.types)
+    found = analyse(gold, predictions, mapped, gold.types, Training())
+    write_page(path / "report.html", "<i>a system</i>", gold, mapped, found, text)
+    return (path / "report.html").read_text(encoding="utf-8")
+
+
+def data_of(html: str) -> dict:
+    return json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
+
+
+class Elements(HTMLParser):
+    """The page's elements, and what of it would be fetched."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.scripts = 0
+        self.fetched: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.scripts += tag == "script"
+        self.fetched += [v for n, v in attrs if n in ("src", "srcset", "data", "action")]
+        self.fetched += [
+            v for n, v in attrs if n == "href" and tag != "a" and not v.startswith("#")
+        ]
+
+
+def hostile() -> tuple[list[Document], list[Prediction]]:
+    start = HOSTILE.index("gout")
+    entity = Entity(((start, start + 4),), "<Disease>")
+    document = Document("</script>1", HOSTILE, (entity,))
+    return [document], [Prediction(document.id, (Span(0, 9, "<Disease>", 0.5),))]
+
+
+def test_a_hostile_text_is_text(tmp_path: Path) -> None:
+    documents, predictions = hostile()
+    html = page(tmp_path, documents, predictions)
+    found = Elements(html)
+    assert found.scripts == 2
+    assert found.fetched == []
+    assert "<b>gout" not in html
+    assert "49" not in data_of(html)["documents"][0]["text"]
+    assert data_of(html)["documents"][0]["text"] == HOSTILE
+    assert data_of(html)["documents"][0]["id"] == "</script>1"
+    assert "&lt;i&gt;a system&lt;/i&gt;" in html
+
+
+def test_without_text_there_is_none(tmp_path: Path) -> None:
+    documents, predictions = hostile()
+    html = page(tmp_path, documents, predictions, text=False)
+    (document,) = data_of(html)["documents"]
+    assert (document["text"], document["length"]) == (None, len(HOSTILE))
+    assert "gout" not in html and "quoted" not in html
+
+
+def test_plots_are_svg_whose_text_is_text(tmp_path: Path) -> None:
+    documents, predictions, _ = model_of_letters(1)
+    html = page(tmp_path, documents, predictions)
+    plots = re.findall(r"<svg.*?</svg>", html, re.S)
+    assert len(plots) == 2
+    for plot in plots:
+        tree = ElementTree.fromstring(plot)
+        words = {element.text for element in tree.iter("{http://www.w3.org/2000/svg}text")}
+        assert {"confidence", "share correct"} <= words or {"coverage", "share wrong"} <= words
+    assert page(tmp_path, documents, predictions) == html  # nothing of it is a date, or chance
+
+
+def test_the_browser_has_every_span_and_every_error() -> None:
+    documents, predictions, _ = model_of_letters(2)
+    errors = find_errors(documents, predictions)
+    data = browser_data(documents, predictions, errors, text=True)
+    spans = [span for document in data["documents"] for span in document["spans"]]
+    assert sum(span[2] for span in spans) == sum(len(d.entities) for d in documents)
+    assert sum(not span[2] for span in spans) == sum(len(p.spans) for p in predictions)
+    for side, counts in ((1, errors.counts(False)), (0, errors.counts(True))):
+        for kind, number in counts.items():
+            found = [s for s in spans if s[2] == side and s[3] is not None]
+            assert sum(data["kinds"][s[3]] == kind for s in found) == number
+
+
+@needs_corpora
+@pytest.mark.slow
+def test_bc5cdr_s_page_is_below_5_mb(tmp_path: Path) -> None:
+    corpus = real("bc5cdr")
+    documents = [d for d in corpus.documents if d.id in set(corpus.parts["test"])]
+    predictions = [
+        Prediction(d.id, tuple(Span(e.start, e.end - 1, e.type, 0.5) for e in d.entities))
+        for d in documents
+    ]
+    html = page(tmp_path, documents, predictions)
+    assert 0.5e6 < len(html.encode()) < 5e6
