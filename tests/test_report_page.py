@@ -91,6 +91,8 @@ def test_plots_are_svg_whose_text_is_text(tmp_path: Path) -> None:
         tree = ElementTree.fromstring(plot)
         words = {element.text for element in tree.iter("{http://www.w3.org/2000/svg}text")}
         assert {"confidence", "share correct"} <= words or {"coverage", "share wrong"} <= words
+    files = [tmp_path / f"{name}.svg" for name in ("reliability", "risk_coverage")]
+    assert [file.read_text().strip() for file in files] == plots
     assert page(tmp_path, documents, predictions) == html  # nothing of it is a date, or chance
 
 

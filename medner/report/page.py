@@ -21,7 +21,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def write_page(
     path: Path, title: str, gold: Gold, mapped: MappedPredictions, found: Analysis, text: bool
 ) -> None:
-    """Write the page of an evaluation.
+    """Write the page of an evaluation, and beside it its plots: reliability.svg, risk_coverage.svg.
 
     Args:
         text: whether it may hold the corpus's text; a page to be shared may not.
@@ -38,6 +38,10 @@ def write_page(
         "confusion": _confusion(found),
         "browser": browser_data(gold.documents, mapped.predictions, found.errors, text),
     }
+    for name in ("reliability", "risk_coverage"):
+        if context[name]:  # for a paper, which the page holds too
+            with written_whole(path.with_name(f"{name}.svg")) as file:
+                file.write(context[name])
     with written_whole(path) as file:
         file.write(_environment().get_template("evaluation.html").render(context))
 

@@ -114,6 +114,7 @@ function pieces(one) {
       line.dataset.span = number;
       line.style.setProperty("--lane", lane[number]);
       line.title = describe(span);
+      if (span[FRAGMENTS][0][0] === start) line.dataset.type = data.types[span[TYPE]];
       line.append(inner);
       inner = line;
     });
@@ -178,6 +179,7 @@ function follow() {
   const place = shown.findIndex((index) => data.documents[index].id === wanted.get("document"));
   if (place >= 0) show(place, Number(wanted.get("error") ?? -1));
 }
+filters.types.addEventListener("change", () => page.classList.toggle("types", filters.types.checked));
 const asked = location.hash;
 filter();
 if (asked.startsWith("#document=")) {
