@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart lint test test-slow fuzz train repro clean
+.PHONY: help install quickstart lint test browser test-slow fuzz train repro clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,14 @@ lint: install  ## style and common mistakes
 test: lint  ## lint, then all tests but the slow ones, on two cores: six minutes
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
-test-slow: install  ## the slow tests: kills, and every command that the pages show: ten minutes
+browser:  # the pages are tried in a real one
+	@command -v chromium chromedriver >/dev/null || { \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && $$sudo apt-get install -qq --no-install-recommends \
+			chromium chromium-driver >/dev/null; \
+	} || { echo "error: the slow tests need chromium and chromedriver (Debian: chromium-driver)"; exit 1; }
+
+test-slow: install browser  ## the slow tests: kills, and every command that the pages show: ten minutes
 	.venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 fuzz: install  ## hostile input, 20,000 cases a reader and more: make fuzz SEED=7 CASES=1000

@@ -1,24 +1,22 @@
 """All that can be said of predictions without the model that made them."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from omegaconf import OmegaConf
 
-from medner.decoding import reachable
-from medner.documents import Document, Entity
+from medner.documents import Document
 from medner.errors import UserError
 from medner.files import read_json
 from medner.gold import Gold
-from medner.labels import Labels
 from medner.parts import own_parts
 from medner.prediction_files import read_predictions
 from medner.predictions import Prediction
+from medner.reach import Reach, reach_lines
 from medner.runs import CALIBRATION, load_config, predictions_of
 from medner.schema import PROJECT
 from medner.scoring import bootstrap, mentions, semeval
@@ -33,7 +31,6 @@ from medner.scoring.temperature import Calibrator, fit
 from medner.scoring.token_scores import token_scores
 from medner.scoring.type_matrix import type_against_gold
 from medner.tables import aligned
-from medner.windows import TokenizedDocument
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +82,11 @@ def analyse(
         outcomes(documents, found), training.calibrator, training.confidence
     )
     sections["confidence"] = confidence, confidence_lines(confidence)
-    errors = find_errors(documents, found, _reachable(documents, predictions))
+    reach = Reach.of(documents, predictions)
+    errors = find_errors(documents, found, reach.alone if reach else None)
     sections["errors"] = errors.to_dict(), errors.table().splitlines()
+    lost = reach.lost() if reach else None
+    sections["reach"] = lost, reach_lines(lost) if lost else []
     sections["recall_by"] = _recall_by(gold, found, training)
     sections["frequent_errors"] = mentions.frequent(documents, errors), []
     sections["by_document"] = _by_document(documents, found), []
@@ -201,30 +201,6 @@ def _tokens(gold: Gold, predictions: Sequence[Prediction]) -> tuple[dict | None,
         f"{found.strict['f1']:.3f} (strict IOB2), token accuracy {found.accuracy:.3f}"
     )
     return found.to_dict(), [line]
-
-
-def _reachable(
-    documents: Sequence[Document], predictions: Sequence[Prediction]
-) -> Callable[[Document, Entity], bool] | None:
-    """Whether flat tags over the system's tokens can express an entity by itself; None if it has no
-    tokens."""
-    tokens = {prediction.document: prediction.tokens for prediction in predictions}
-    if not all(tokens.get(document.id) for document in documents):
-        return None
-
-    def tokenised(document: Document) -> TokenizedDocument:
-        offsets = np.array(tokens[document.id].offsets, dtype=np.int32).reshape(-1, 2)
-        # which tokens they are does not matter
-        return TokenizedDocument.of(document, np.zeros(len(offsets), dtype=np.int32), offsets)
-
-    known = cache(tokenised)
-
-    def reachable_alone(document: Document, entity: Entity) -> bool:
-        alone = replace(known(document), document=replace(document, entities=(entity,)))
-        spans = reachable(alone, Labels((entity.type,)), "longest_first").spans
-        return [span.fragments for span in spans] == [entity.fragments]
-
-    return reachable_alone
 
 
 def _recall_by(

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from medner.errors import UserError
 from medner.files import read_json
-from medner.runs import ANALYSIS, BEST, METRICS, find_run, load_config, newest
+from medner.runs import ANALYSIS, BEST, METRICS, find_run, label, load_config, newest
 from medner.scoring import bootstrap
 from medner.tables import aligned
 
@@ -142,7 +142,7 @@ def _read(folder: Path) -> Evaluation:
     counts = [[[row[name] for name in ("gold", "predicted", "correct")]] for row in documents]
     counts = np.array(counts, dtype=np.int64)
     return Evaluation(
-        system=f"{config.model.label}, {config.data.name}" if config else metrics["system"],
+        system=label(config) if config else metrics["system"],
         settings=_settings(config) if config else (("source", source),),
         data=metrics["data"],
         fingerprint=metrics["fingerprint"],
@@ -256,8 +256,8 @@ def _mean(group: Sequence[Evaluation]) -> float:
 def _names(systems: Sequence[tuple[str, tuple[tuple[str, Any], ...]]]) -> list[str]:
     """What tables call them: by their labels and, where several share one, what sets them apart."""
     names = []
-    for label, settings in systems:
-        others = [dict(found) for name, found in systems if name == label and found != settings]
+    for own_label, settings in systems:
+        others = [dict(found) for name, found in systems if name == own_label and found != settings]
         own = dict(settings)
         apart = sorted(
             name
@@ -266,5 +266,5 @@ def _names(systems: Sequence[tuple[str, tuple[tuple[str, Any], ...]]]) -> list[s
             if own.get(name) != other.get(name)
         )
         settings_apart = (f"{name}={own.get(name)}" for name in dict.fromkeys(apart))
-        names.append(" ".join([label, *settings_apart]))
+        names.append(" ".join([own_label, *settings_apart]))
     return names

@@ -136,6 +136,11 @@ def load_config(run: Path) -> DictConfig:
     return config
 
 
+def label(config: DictConfig) -> str:
+    """What tables and pages call the best model of a run with these options."""
+    return f"{config.model.label}, {config.data.name}"
+
+
 def _interpolation(values: Any) -> str | None:
     """The first interpolation among plain values, unresolved."""
     if isinstance(values, dict | list):

@@ -7,6 +7,7 @@ from typing import Any
 
 from medner.documents import Document
 from medner.predictions import Prediction
+from medner.runs import BEST, label, load_config
 from medner.system_output import read_output
 
 
@@ -53,7 +54,7 @@ def from_output(
     types = {span.type for prediction in by_id.values() for span in prediction.spans}
     own_folder = path.resolve().parent / "evaluations" / path.resolve().name
     system = System(
-        label=str(path),
+        label=label(load_config(run)) if run else str(path),
         types=tuple(sorted(types)),
         folder=run / "evaluations" if run else own_folder,
         source=path,
@@ -79,7 +80,7 @@ def from_checkpoint(
     check_card(accelerator, f"trainer.accelerator={accelerator}")
     module = NerModule.load(checkpoint)
     return System(
-        label=str(checkpoint),
+        label=label(load_config(run)) if run and checkpoint.name == BEST.name else str(checkpoint),
         types=module.labels.types,
         folder=(run or checkpoint.parent) / "evaluations",
         source=checkpoint,

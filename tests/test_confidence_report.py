@@ -48,7 +48,8 @@ def test_before_and_after_of_spans_and_tokens(fitted, found):
             assert report[what][stage] == json.loads(json.dumps(wanted))
     assert report["spans"]["after"]["ece_mass"] < 0.03 < report["spans"]["before"]["ece_mass"]
     assert report["spans"]["after"]["brier"] < report["spans"]["before"]["brier"]
-    assert report["risk_coverage"]["aurc"] == report["spans"]["after"]["aurc"]
+    for stage in ("before", "after"):
+        assert report["risk_coverage"][stage]["aurc"] == report["spans"][stage]["aurc"]
     assert report["temperature"] == fitted.temperature
     assert report["fitted_on"] == fitted.spans
 
@@ -90,7 +91,8 @@ def test_without_a_temperature_there_is_only_before(found):
     alone = describe_confidence(found)
     assert "after" not in alone["spans"] and "after" not in alone["tokens"]
     assert alone["thresholds"] == []
-    assert alone["risk_coverage"]["aurc"] == alone["spans"]["before"]["aurc"]
+    assert list(alone["risk_coverage"]) == ["before"]
+    assert alone["risk_coverage"]["before"]["aurc"] == alone["spans"]["before"]["aurc"]
     lines = confidence_lines(alone)
     assert lines[0] == "confidence (geometric_mean), no temperature: none was fitted"
     assert len(lines) == 4
@@ -136,7 +138,7 @@ def test_some_spans_without_confidence_leave_nothing_to_report(fitted):
         assert report["spans"] == {
             "count": number, "without_confidence": lacking, "without_tokens": number,
         }  # fmt: skip
-        assert (report["risk_coverage"], report["thresholds"]) == (None, [])
+        assert (report["risk_coverage"], report["thresholds"]) == ({}, [])
         assert confidence_lines(report) == [
             f"confidence: {lacking} of {number} spans have none, so nothing to report"
         ]

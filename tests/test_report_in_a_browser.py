@@ -95,15 +95,37 @@ def test_a_table_sorts_by_a_click(opened: webdriver.Chrome) -> None:
 
 
 def test_errors_are_walked_by_keyboard(opened: webdriver.Chrome) -> None:
-    first = press(opened, "n")
-    assert first == "gold Disease: wrong type" or first.startswith("predicted Sign: wrong type")
-    assert "document=wrong" in opened.current_url
-    seen = [first, *(press(opened, "n") for _ in range(8))]
-    assert {"gold Structure: wrong type and boundary", "gold Sign: missed"} <= set(seen)
-    assert any(text.startswith("predicted Sign: shorter") for text in seen)
-    assert press(opened, "p") == seen[-2] or press(opened, "p") in seen
-    chosen = opened.find_elements(By.CSS_SELECTOR, "#text .chosen")
-    assert chosen
+    walked = [press(opened, "n") for _ in range(8)]
+    assert walked[:6] == [
+        "gold Disease “Gout”: wrong type",
+        "predicted Sign “Gout”: wrong type, confidence 0.8",
+        "gold Sign “severe chest pain”: shorter",
+        "gold Structure “chest”: wrong type and boundary",
+        "predicted Sign “chest pain”: shorter, confidence 0.6",
+        "gold Sign “oedema … legs”: missed",
+    ]
+    assert walked[6] == "predicted <Disease> “</script>”: spurious, confidence 0.5"  # the next's
+    assert walked[7] == press(opened, "n")  # the last
+    assert [press(opened, "p") for _ in range(8)] == [*walked[6::-1], walked[0]]
+    assert opened.current_url.endswith("#document=wrong&span=0")
+    (chosen,) = opened.find_elements(By.CSS_SELECTOR, "#text .chosen")
+    assert chosen.text == "Gout"
+
+
+def test_every_error_has_a_link(opened: webdriver.Chrome) -> None:
+    opened.find_element(By.XPATH, "//ol[@id='documents']/li[2]").click()
+    links = opened.find_elements(By.CSS_SELECTOR, "#mistakes a")
+    assert len(links) == 6
+    links[5].click()
+    assert opened.find_element(By.ID, "mistake").text == "gold Sign “oedema … legs”: missed"
+    words = [piece.text for piece in opened.find_elements(By.CSS_SELECTOR, "#text .chosen")]
+    assert words == ["oedema", "legs"]
+    # it opens whatever is filtered when it is followed
+    url = opened.current_url
+    opened.find_element(By.NAME, "search").send_keys("alert(1)")
+    opened.execute_script("location.hash = arguments[0]", url.partition("#")[2])
+    assert opened.find_element(By.CSS_SELECTOR, "#document h3").text == "wrong"
+    assert opened.find_element(By.ID, "mistake").text == "gold Sign “oedema … legs”: missed"
 
 
 def test_filters_and_search(opened: webdriver.Chrome) -> None:
@@ -114,17 +136,52 @@ def test_filters_and_search(opened: webdriver.Chrome) -> None:
     opened.find_element(By.NAME, "search").send_keys("alert(1)")
     assert listed(opened) == ["</script>1"]
     assert opened.find_element(By.ID, "found").text == "1 of 3 documents"
+    opened.find_element(By.NAME, "search").clear()
+    opened.find_element(By.NAME, "search").send_keys("severe chest")
+    assert listed(opened) == ["right", "wrong"]
+
+
+def test_confidence_filters_from_both_sides(opened: webdriver.Chrome) -> None:
+    least, most = (opened.find_element(By.NAME, name) for name in ("least", "most"))
+    least.clear()
+    least.send_keys("0.85")
+    assert listed(opened) == ["right"]
+    least.clear()
+    least.send_keys("0")
+    most.clear()
+    most.send_keys("0.7")
+    assert listed(opened) == ["wrong", "</script>1"]
+    opened.find_element(By.XPATH, "//ol[@id='documents']/li[1]").click()
+    assert press(opened, "n") == "predicted Sign “chest pain”: shorter, confidence 0.6"
 
 
 def test_a_kind_of_error_leads_to_its_documents(opened: webdriver.Chrome) -> None:
     opened.find_element(By.CSS_SELECTOR, "#errors [data-kind='missed']").click()
     assert listed(opened) == ["wrong", "</script>1"]
-    assert opened.find_element(By.ID, "mistake").text.startswith("gold")
+    assert opened.find_element(By.ID, "mistake").text == "gold Sign “oedema … legs”: missed"
+
+
+def test_a_frequent_mistake_leads_to_where_it_is(opened: webdriver.Chrome) -> None:
+    opened.find_element(By.CSS_SELECTOR, "[data-mention='chest pain']").click()
+    assert listed(opened) == ["wrong"]
+    assert "chest pain" in opened.find_element(By.ID, "mistakes").text
+
+
+def test_types_are_shown_in_the_text(opened: webdriver.Chrome) -> None:
+    opened.find_element(By.XPATH, "//ol[@id='documents']/li[2]").click()
+    labels = "return [...document.querySelectorAll('#text [data-type]')].map(e => e.dataset.type)"
+    assert sorted(opened.execute_script(labels)) == [
+        "Disease", "Sign", "Sign", "Sign", "Sign", "Structure",
+    ]  # fmt: skip
+    shown = "return getComputedStyle(document.querySelector('[data-type]'), '::before').content"
+    assert opened.execute_script(shown) == "none"
+    opened.find_element(By.ID, "show-types").click()
+    assert opened.execute_script(shown) != "none"
 
 
 def test_a_link_opens_an_error(opened: webdriver.Chrome, page_url: str) -> None:
     opened.get("about:blank")
-    opened.get(f"{page_url}#document=wrong&error=0")
+    opened.get(f"{page_url}#document=wrong&span=0")
     assert opened.find_element(By.CSS_SELECTOR, "#document h3").text == "wrong"
     assert "wrong type" in opened.find_element(By.ID, "mistake").text
 

@@ -19,7 +19,8 @@ def browser_data(
     error (None if it is right) and, of a prediction, its confidence.
 
     Args:
-        text: whether the documents' texts are in it; if not, they are a row of blanks as long.
+        text: whether the documents' texts and ids are in it; if not, a row of blanks as long is
+            drawn, and documents have their number for an id (file names may be those of patients).
     """
     predicted = {prediction.document: prediction for prediction in predictions}
     wrong: dict[str, list[Mistake]] = defaultdict(list)
@@ -35,14 +36,14 @@ def browser_data(
         "kinds": kinds,
         "documents": [
             {
-                "id": document.id,
+                "id": document.id if text else str(number),
                 "text": document.text if text else None,
                 "length": len(document.text),
                 "spans": _spans(
                     document, predicted.get(document.id), wrong[document.id], types, kinds
                 ),
             }
-            for document in documents
+            for number, document in enumerate(documents, start=1)
         ],
     }
 

@@ -34,7 +34,7 @@ def write_page(
         "details": found.details,
         "text": text,
         "reliability": plots.reliability(confidence["spans"]),
-        "risk_coverage": plots.risk_coverage(confidence["risk_coverage"]),
+        "risk_coverage": plots.risk_coverage(confidence),
         "confusion": _confusion(found),
         "browser": browser_data(gold.documents, mapped.predictions, found.errors, text),
     }

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("svg")
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; marks and lines differ too
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#808080"
+_STAGES = (("before", ORANGE, "o", "--"), ("after", BLUE, "s", "-"))  # the temperature
 _STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "medner",  # the same figures give the same file
@@ -32,8 +31,7 @@ def reliability(report: Mapping[str, Any]) -> str | None:
         figure = Figure(figsize=(4, 3.6), layout="constrained")
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":")
-        stages = (("before", ORANGE, "o", "--"), ("after", BLUE, "s", "-"))
-        for stage, colour, mark, line in stages:
+        for stage, colour, mark, line in _STAGES:
             if stage in report:
                 bins = report[stage]["equal_mass"]
                 label = f"{stage} (ECE {report[stage]['ece_mass']:.3f})"
@@ -46,15 +44,26 @@ def reliability(report: Mapping[str, Any]) -> str | None:
         return _svg(figure)
 
 
-def risk_coverage(curve: Mapping[str, Any] | None) -> str | None:
-    """What share is wrong of the spans that are kept, the surest first."""
-    if not curve:
+def risk_coverage(report: Mapping[str, Any]) -> str | None:
+    """What share is wrong of the spans that are kept, the surest first, before and after the
+    temperature.
+
+    Args:
+        report: as of :func:`medner.scoring.confidence_report.describe_confidence`.
+    """
+    if not report["risk_coverage"]:
         return None
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        axes.plot(curve["coverage"], curve["risk"], color=BLUE)
+        for stage, colour, _, line in _STAGES:
+            if curve := report["risk_coverage"].get(stage):
+                label = f"{stage} (AURC {report['spans'][stage]['aurc']:.3f})"
+                axes.plot(
+                    curve["coverage"], curve["risk"], color=colour, linestyle=line, label=label
+                )
         axes.set(xlim=(0, 1), ylim=(0, None), xlabel="coverage", ylabel="share wrong")
+        axes.legend(frameon=False, loc="upper left")
         return _svg(figure)
 
 

@@ -18,9 +18,9 @@ def describe_confidence(
     """For JSON: calibration of spans, and of their tokens, before the temperature and after.
 
     Without a calibrator, or if spans lack tokens, there is only before, and none of either if a
-    span has no confidence. ``risk_coverage`` is that of the spans after the temperature, if there
-    is one; ``thresholds`` are the calibrator's, with what they give here. ``name`` is one of
-    ``CONFIDENCES``, by default the calibrator's, which serves no other.
+    span has no confidence. ``risk_coverage`` has the spans' curves by stage; ``thresholds`` are the
+    calibrator's, with what they give here. ``name`` is one of ``CONFIDENCES``, by default the
+    calibrator's, which serves no other.
     """
     said = found.evidence
     name = name or (fitted.confidence if fitted else DEFAULT)
@@ -40,7 +40,7 @@ def describe_confidence(
             "without_tokens": said.without_tokens,
         },
         "tokens": {"count": len(found.token_correct)},
-        "risk_coverage": None,
+        "risk_coverage": {},
         "thresholds": [],
     }
     if lacking or not len(before):
@@ -48,7 +48,7 @@ def describe_confidence(
     stages = {"before": 1.0} | ({"after": temperature} if temperature else {})
     for stage, degree in stages.items():
         values = confidences(said, name, degree)
-        report["spans"][stage], report["risk_coverage"] = _measured(found.correct, values)
+        report["spans"][stage], report["risk_coverage"][stage] = _measured(found.correct, values)
         if said.classes is not None:
             tokens = token_confidences(said, degree)
             report["tokens"][stage], _ = _measured(found.token_correct, tokens)

@@ -26,30 +26,34 @@ const page = document.getElementById("document");
 const FRAGMENTS = 0, TYPE = 1, GOLD = 2, KIND = 3, CONFIDENCE = 4;  // of a span
 let shown = [];  // indices of the documents that pass the filters
 let current = -1;  // index in `shown`
-let error = -1;  // index among the errors of the current document
+let chosen = -1;  // index of a span of the current document
 
 for (const [name, values] of [["type", data.types], ["kind", data.kinds]]) {
   values.forEach((value, index) => filters[name].add(new Option(value, index)));
 }
 
 function passes(span) {
-  const { type, kind, least } = filters;
+  const { type, kind, least, most } = filters;
   if (type.value !== "" && span[TYPE] !== Number(type.value)) return false;
   if (kind.value === "any" && span[KIND] === null) return false;
   if (kind.value !== "" && kind.value !== "any" && span[KIND] !== Number(kind.value)) return false;
-  return span[CONFIDENCE] === null || span[CONFIDENCE] >= Number(least.value);
+  if (span[CONFIDENCE] === null) return Number(least.value) === 0 && Number(most.value) === 1;
+  return span[CONFIDENCE] >= Number(least.value) && span[CONFIDENCE] <= Number(most.value);
 }
 
+// Indices of the spans that are errors and pass the filters, in the order of the text.
 function errorsOf(one) {
-  return one.spans.filter((span) => span[KIND] !== null && passes(span))
-    .sort((a, b) => a[FRAGMENTS][0][0] - b[FRAGMENTS][0][0]);
+  return [...one.spans.keys()]
+    .filter((at) => one.spans[at][KIND] !== null && passes(one.spans[at]))
+    .sort((a, b) => one.spans[a][FRAGMENTS][0][0] - one.spans[b][FRAGMENTS][0][0]);
 }
 
 function filter() {
-  const words = filters.search.value.toLowerCase();
-  const all = filters.type.value === "" && filters.kind.value === "" && Number(filters.least.value) === 0;
+  const words = filters.search.value.toLowerCase().trim();
+  const all = ["type", "kind"].every((name) => filters[name].value === "")
+    && Number(filters.least.value) === 0 && Number(filters.most.value) === 1;
   shown = data.documents.flatMap((one, index) => {
-    const text = `${one.id}\n${one.text ?? ""}`.toLowerCase();
+    const text = `${one.id}\n${one.text ?? ""}`.toLowerCase().replace(/\s+/g, " ");
     return text.includes(words) && (all || one.spans.some(passes)) ? [index] : [];
   });
   list.replaceChildren(...shown.map((index, place) => {
@@ -64,10 +68,13 @@ function filter() {
   show(shown.length ? 0 : -1);
 }
 
-function show(place, at = -1) {
+const address = (one, span) =>
+  `#document=${encodeURIComponent(one.id)}${span === undefined ? "" : `&span=${span}`}`;
+
+function show(place) {
   list.children[current]?.removeAttribute("aria-current");
   current = place;
-  error = -1;
+  chosen = -1;
   page.replaceChildren();
   if (place < 0) return;
   list.children[place].setAttribute("aria-current", "true");
@@ -80,9 +87,24 @@ function show(place, at = -1) {
   text.append(...pieces(one));
   const mistake = document.createElement("p");
   mistake.id = "mistake";
-  page.append(heading, text, mistake);
-  history.replaceState(null, "", `#document=${encodeURIComponent(one.id)}`);
-  if (at >= 0) choose(at);
+  page.append(heading, text, mistakes(one), mistake);
+  page.scrollTop = 0;
+  history.replaceState(null, "", address(one));
+}
+
+// A link to each error of a document.
+function mistakes(one) {
+  const links = document.createElement("ol");
+  links.id = "mistakes";
+  links.append(...errorsOf(one).map((at) => {
+    const item = document.createElement("li");
+    const link = document.createElement("a");
+    link.href = address(one, at);
+    link.textContent = describe(one, one.spans[at]);
+    item.append(link);
+    return item;
+  }));
+  return links;
 }
 
 // For each span a lane, so that those of one side that overlap do not hide one another.
@@ -112,9 +134,10 @@ function pieces(one) {
       const line = document.createElement("span");
       line.className = `${span[GOLD] ? "gold" : "found"}${span[KIND] === null ? "" : " wrong"}`;
       line.dataset.span = number;
+      const named = span[GOLD] || span[KIND] !== null;  // what is right has the gold's name
+      if (named && start === span[FRAGMENTS][0][0]) line.dataset.type = data.types[span[TYPE]];
       line.style.setProperty("--lane", lane[number]);
-      line.title = describe(span);
-      if (span[FRAGMENTS][0][0] === start) line.dataset.type = data.types[span[TYPE]];
+      line.title = describe(one, span);
       line.append(inner);
       inner = line;
     });
@@ -130,31 +153,35 @@ function within(box, element) {
   }
 }
 
-function describe(span) {
+function describe(one, span) {
   const kind = span[KIND] === null ? "right" : data.kinds[span[KIND]];
   const sure = span[CONFIDENCE] === null ? "" : `, confidence ${span[CONFIDENCE]}`;
-  return `${span[GOLD] ? "gold" : "predicted"} ${data.types[span[TYPE]]}: ${kind}${sure}`;
+  const text = one.text === null ? ""
+    : ` “${span[FRAGMENTS].map(([from, to]) => one.text.slice(from, to)).join(" … ")}”`;
+  return `${span[GOLD] ? "gold" : "predicted"} ${data.types[span[TYPE]]}${text}: ${kind}${sure}`;
 }
 
 function choose(at) {
   const one = data.documents[shown[current]];
-  const span = errorsOf(one)[at];
-  if (!span) return false;
-  error = at;
+  if (!one?.spans[at]) return;
+  chosen = at;
   for (const line of page.querySelectorAll(".chosen")) line.classList.remove("chosen");
-  const lines = page.querySelectorAll(`[data-span="${one.spans.indexOf(span)}"]`);
+  const lines = page.querySelectorAll(`[data-span="${at}"]`);
   for (const line of lines) line.classList.add("chosen");
   if (lines[0]) within(page, lines[0]);
-  document.getElementById("mistake").textContent = describe(span);
-  history.replaceState(null, "", `#document=${encodeURIComponent(one.id)}&error=${at}`);
-  return true;
+  document.getElementById("mistake").textContent = describe(one, one.spans[at]);
+  history.replaceState(null, "", address(one, at));
 }
 
+// To the next error, or the previous one, of this document or of the nearest that has some.
 function step(by) {
-  if (current < 0 || choose(error + by)) return;
-  for (let place = current + by; place >= 0 && place < shown.length; place += by) {
-    const count = errorsOf(data.documents[shown[place]]).length;
-    if (count) return show(place, by > 0 ? 0 : count - 1);
+  for (let place = current; place >= 0 && place < shown.length; place += by) {
+    const errors = errorsOf(data.documents[shown[place]]);
+    const from = place === current && chosen >= 0 ? errors.indexOf(chosen) + by : by > 0 ? 0 : errors.length - 1;
+    if (place === current && chosen < 0 && by < 0) continue;  // nothing is before the beginning
+    if (errors[from] === undefined) continue;
+    if (place !== current) show(place);
+    return choose(errors[from]);
   }
 }
 
@@ -165,26 +192,41 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "j" && current + 1 < shown.length) show(current + 1);
   else if (event.key === "k" && current > 0) show(current - 1);
 });
-for (const link of document.querySelectorAll("[data-kind]")) {
-  link.addEventListener("click", () => {
-    filters.kind.value = data.kinds.indexOf(link.dataset.kind);
-    filter();
-    step(1);
-  });
+
+// The tables above lead to the errors that they count.
+function leadTo(wanted) {
+  filters.reset();
+  filters.kind.value = wanted.kind === undefined ? "any" : data.kinds.indexOf(wanted.kind);
+  filters.search.value = wanted.mention ?? "";
+  filter();
+  step(1);
+}
+for (const link of document.querySelectorAll("[data-kind], [data-mention]")) {
+  link.addEventListener("click", () => leadTo(link.dataset));
 }
 for (const event of ["input", "change"]) filters.addEventListener(event, filter);
+const types = document.getElementById("show-types");
+types.addEventListener("change", () => page.classList.toggle("types", types.checked));
 
 function follow() {
   const wanted = new URLSearchParams(location.hash.slice(1));
-  const place = shown.findIndex((index) => data.documents[index].id === wanted.get("document"));
-  if (place >= 0) show(place, Number(wanted.get("error") ?? -1));
+  if (!wanted.has("document")) return;
+  const found = () => shown.findIndex((index) => data.documents[index].id === wanted.get("document"));
+  if (found() < 0) {
+    filters.reset();
+    filter();
+  }
+  const place = found();
+  if (place !== current && place >= 0) show(place);
+  if (place >= 0 && wanted.has("span")) choose(Number(wanted.get("span")));
 }
-filters.types.addEventListener("change", () => page.classList.toggle("types", filters.types.checked));
 const asked = location.hash;
 filter();
 if (asked.startsWith("#document=")) {
   history.replaceState(null, "", asked);
   follow();
   document.getElementById("browser").scrollIntoView();
+} else {
+  history.replaceState(null, "", asked || location.pathname);
 }
 window.addEventListener("hashchange", follow);
