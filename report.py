@@ -6,19 +6,35 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
+from medner.comparison import compare
+from medner.evaluations import find_evaluations, latest, to_evaluate, unfinished
 from medner.launch import launch
+from medner.runs import PAGE
+from medner.trainings import trained_runs
 
 log = logging.getLogger("report")
 
 
 def report(config: DictConfig, _: Path) -> None:
-    from medner import comparison
-
     wanted = config.runs if isinstance(config.runs, ListConfig) else [config.runs]
-    folders = [comparison.latest(config.output_dir) if run == "latest" else run for run in wanted]
-    evaluations = comparison.find_evaluations(folders)
-    for data, rows in comparison.compare(evaluations).items():
-        log.info("%s (strict micro F1)\n%s\n", data, comparison.table(rows))
+    folders = [latest(config.output_dir) if run == "latest" else Path(run) for run in wanted]
+    evaluations = find_evaluations(folders)
+    comparisons = compare(evaluations)
+    runs = trained_runs(evaluations)
+    notes = [f"{run} has not ended well: not compared" for run in unfinished(folders)]
+    notes += to_evaluate(evaluations)
+
+    from medner.report.overview import write_overview
+    from medner.report.tables import cost_table, scores_table
+
+    tables = [scores_table(comparison) for comparison in comparisons]
+    for table in [*tables, *([cost_table(runs)] if runs else [])]:
+        log.info("%s\n%s\n", table.caption, table.text())
+    for note in notes:
+        log.info("%s", note)
+    folder = Path(config.output)
+    write_overview(folder, comparisons, runs, notes)
+    log.info("to look at: %s (and as .md, .tex, .csv and .svg beside it)", folder / PAGE)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from medner.runs import (
     DATA_REPORT,
     LAST,
     METRICS,
+    PAGE,
     SPLIT,
     claim,
     discard,
@@ -34,7 +35,7 @@ from medner.runs import (
     predictions_of,
     save_config,
 )  # fmt: skip
-from medner.scoring.matching import Scores, score, table
+from medner.scoring.matching import Scores, table
 
 log = logging.getLogger("train")
 
@@ -57,6 +58,7 @@ def train(config: DictConfig, run: Path) -> None:
     if gold:
         gold = gold.fitted(labels.types)
 
+    from medner import cost
     from medner.checkpoints import Saved, read_saved
     from medner.repetition import compare
     from medner.tracking import finish, log_training, make_loggers
@@ -77,7 +79,8 @@ def train(config: DictConfig, run: Path) -> None:
     ended_well = False
     try:
         history = fit(config, module, data, run, loggers)
-        scores = score_best(config, run, data, gold, loggers, history[-1]["step"])
+        spent = cost.describe(read_saved(run / LAST).cost, config.trainer.accelerator)
+        scores = score_best(config, run, data, report, gold, loggers, history[-1]["step"])
         figures = {
             "seconds": round(saved.seconds + time.monotonic() - started, 1),
             "epochs": len(history),
@@ -86,7 +89,8 @@ def train(config: DictConfig, run: Path) -> None:
         }
         log_training(loggers, run / BEST, figures)
         by_part = {name: part.to_dict() for name, part in scores.items()}
-        write_json(run / METRICS, {**figures, "weights": config.model.weights, "scores": by_part})
+        figures |= {"cost": spent, "weights": config.model.weights, "scores": by_part}
+        write_json(run / METRICS, figures)
         ended_well = True
     finally:
         finish(loggers, ended_well)
@@ -130,15 +134,16 @@ def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
 
 
 def score_best(
-    config: DictConfig, run: Path, data: Any, gold: Gold | None, loggers: Sequence[Any], step: int
-) -> dict[str, Scores]:
+    config: DictConfig, run: Path, data: Any, report: dict[str, Any], gold: Gold | None,
+    loggers: Sequence[Any], step: int,
+) -> dict[str, Scores]:  # fmt: skip
     """Predictions of the best epoch, and their scores: validation, test, and what else to score.
 
-    ``step`` is the one at which training ended.
+    ``report`` describes the corpus; ``step`` is the one at which training ended.
     """
     from medner import systems
     from medner.analysis import Training, fit_calibrator
-    from medner.evaluation import evaluate
+    from medner.evaluation import evaluate, record
     from medner.module import NerModule
     from medner.tracking import log_part
     from medner.training import predict
@@ -146,15 +151,23 @@ def score_best(
     options = config.trainer
     best = NerModule.load(run / BEST)
     scores = {}
-    for part in [part for part in ("validation", "test") if part in data.tokenised]:
+    own = [part for part in ("validation", "test") if part in data.tokenised]
+    for part in own:
         documents, path = data.documents(part), predictions_of(run, part)
         predictions = predict(best, data, part, options.precision, options.accelerator)
         write_predictions(path, predictions, documents)
-        scores[part] = score(documents, predictions)
-        log_part(loggers, part, scores[part], path, documents, step)
-        log.info("\n%s, best epoch (strict)\n%s", part, table(scores[part]))
     calibrator = fit_calibrator(run, data.documents("validation"), config.confidence)
     write_json(run / CALIBRATION, calibrator.to_dict())
+    training = Training(data.documents("train"), calibrator)
+    for part in own:
+        documents, path = data.documents(part), predictions_of(run, part)
+        system, _ = systems.from_output(path, {part: documents}, run, allow_missing=False)
+        own_gold = Gold(part, config.data.path, tuple(documents), report, label_map=None)
+        found, folder = record(system, own_gold, training)
+        scores[part] = found.scores
+        log_part(loggers, part, found.scores, path, documents, step)
+        log.info("\n%s, best epoch (strict)\n%s", part, table(found.scores))
+        log.info("to look at: %s", folder / PAGE)
     if gold:
         system = systems.from_checkpoint(
             run / BEST,
@@ -163,7 +176,6 @@ def score_best(
             device_batch=data.device_batch,
             accelerator=options.accelerator,
         )
-        training = Training(data.documents("train"), calibrator)
         scores[gold.name], folder = evaluate(system, gold, training)
         path = folder / "predictions.jsonl"
         log_part(loggers, gold.name, scores[gold.name], path, gold.documents, step)

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -12,6 +13,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
 from medner import interruption
+from medner.cost import Cost
 from medner.files import write_json, written_whole
 from medner.runs import BEST, HISTORY, LAST
 
@@ -147,17 +149,20 @@ def finished(history: Sequence[Mapping[str, Any]], patience: int, max_epochs: in
 
 
 class Saved(NamedTuple):
-    """What ``last.ckpt`` says of the training so far: the history, seconds, steps."""
+    """What ``last.ckpt`` says of the training so far: the history, seconds, steps, and what
+    :class:`medner.cost.Cost` has counted."""
 
     history: Sequence[dict[str, Any]] = ()
     seconds: float = 0.0
     step: int = 0
+    cost: Mapping[str, Any] = MappingProxyType({})
 
 
 def read_saved(checkpoint: Path) -> Saved:
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     state = saved["callbacks"][RunCheckpoints.__qualname__]
-    return Saved(state["history"], state["seconds"], saved["global_step"])
+    cost = saved["callbacks"][Cost.__qualname__]
+    return Saved(state["history"], state["seconds"], saved["global_step"], cost)
 
 
 def rescale_progress(checkpoint: dict[str, Any], micro_batches: int) -> None:

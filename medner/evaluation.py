@@ -6,14 +6,14 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from medner.analysis import Training, analyse
+from medner.analysis import Analysis, Training, analyse
 from medner.data_report import fingerprint
 from medner.errors import UserError
 from medner.files import write_json, written_whole
 from medner.gold import Gold
 from medner.prediction_files import read_predictions, write_predictions
 from medner.report.page import write_page
-from medner.runs import ANALYSIS, METRICS
+from medner.runs import ANALYSIS, METRICS, PAGE
 from medner.scoring.label_map import LabelMap, map_predictions
 from medner.scoring.map_search import best_map
 from medner.scoring.matching import Scores, score, table
@@ -29,16 +29,15 @@ def evaluate(
     development: Gold | None = None,
     text: bool = True,
 ) -> tuple[Scores, Path]:
-    """Predict, map, score, explain, and say so.
+    """Record an evaluation, and say all of it.
 
     Args:
         training: what is known of the system's.
         development: documents to choose the label map on, instead of taking the chosen one.
-        text: whether report.html may hold the documents' texts.
+        text: as of :func:`record`.
 
     Returns:
-        The strict scores, and the folder that got predictions.jsonl, metrics.json, analysis.json
-        and, where there is a label map, label_map.yaml, which ``--config-dir`` can take again.
+        The strict scores, and the evaluation's folder.
 
     Raises:
         ConfigError: if the label map is none for this system.
@@ -49,8 +48,34 @@ def evaluate(
         gold = gold.fitted(system.types, system.complete)
     for line in gold.lines(system.types, system.run, system.complete):
         log.info("%s", line)
+    replaced = results_folder(system, gold).exists()
+    found, folder = record(system, gold, training, text)
+    log.info("\n%s, label map: %s (strict)", gold.name, map_name(gold))
+    log.info("%s\n", table(found.scores))
+    for line in found.lines:
+        log.info("%s", line)
+    log.info("written: %s%s", folder, " (in place of an earlier one)" if replaced else "")
+    log.info("to look at: %s", folder / PAGE)
+    return found.scores, folder
+
+
+def record(
+    system: System, gold: Gold, training: Training, text: bool = True
+) -> tuple[Analysis, Path]:
+    """Predict, map, score, explain.
+
+    Args:
+        gold: with the label map that fits the system.
+        training: what is known of the system's.
+        text: whether report.html may hold the documents' texts.
+
+    Returns:
+        What was found, and the folder that got predictions.jsonl, metrics.json, analysis.json,
+        report.html with its plots and, where there is a label map, label_map.yaml, which
+        ``--config-dir`` can take again.
+    """
     folder = results_folder(system, gold)
-    replaced, path = folder.exists(), folder / "predictions.jsonl"
+    path = folder / "predictions.jsonl"
     write_predictions(path, system.predict(gold.documents), gold.documents)
     # as the file has them: whoever scores it again gets the same figures
     predictions = read_predictions(path, gold.documents)
@@ -60,28 +85,21 @@ def evaluate(
     if gold.label_map:
         with written_whole(folder / "label_map.yaml") as file:
             file.write(OmegaConf.to_yaml(gold.label_map.to_dict()))
-    write_json(
-        folder / METRICS,
-        {
-            "system": system.label,
-            **system.details,
-            "data": gold.name,
-            "path": gold.path,
-            "skipped": gold.report["skipped"],
-            "fingerprint": fingerprint(gold.documents),
-            "label_map": map_name(gold),
-            "mapping": mapped.to_dict(),
-            "scores": found.scores.to_dict(),
-        },
-    )
-    log.info("\n%s, label map: %s (strict)", gold.name, map_name(gold))
-    log.info("%s\n", table(found.scores))
-    for line in found.lines:
-        log.info("%s", line)
     title = f"{system.label} on {gold.name}"
-    write_page(folder / "report.html", title, gold, mapped, found, text)
-    log.info("written: %s%s", folder, " (in place of an earlier one)" if replaced else "")
-    return found.scores, folder
+    write_page(folder / PAGE, title, gold, mapped, found, text)
+    metrics = {
+        "system": system.label,
+        **system.details,
+        "data": gold.name,
+        "path": gold.path,
+        "skipped": gold.report["skipped"],
+        "fingerprint": fingerprint(gold.documents),
+        "label_map": map_name(gold),
+        "mapping": mapped.to_dict(),
+        "scores": found.scores.to_dict(),
+    }
+    write_json(folder / METRICS, metrics)
+    return found, folder
 
 
 def _best_map(system: System, gold: Gold, development: Gold) -> LabelMap:

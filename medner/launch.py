@@ -28,6 +28,8 @@ from medner.tables import aligned
 log = logging.getLogger(__name__)
 
 REQUEUE = 75  # EX_TEMPFAIL of sysexits.h: going on with the run may end well
+# torchmetrics imports it, and it says that it has made a list of the machine's fonts
+logging.getLogger("matplotlib").setLevel(logging.WARNING)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 

@@ -9,7 +9,8 @@ predictions/       validation.jsonl, test.jsonl
 calibration.json   temperature and thresholds, fitted on the validation documents
 metrics.json       written last: its presence says that the run ended well
 train.log
-evaluations/       one folder for each: predictions.jsonl, metrics.json, analysis.json
+evaluations/       one folder for each, the run's own parts first: predictions.jsonl, metrics.json,
+                   analysis.json, report.html
 metrics.csv, tensorboard/, wandb/, tracker.json    what trackers write, and which W&B run it is
 """
 
@@ -27,9 +28,9 @@ from medner.errors import UserError
 from medner.files import clear_unfinished, written_whole
 from medner.schema import TrainConfig
 
-CONFIG, SPLIT, DATA_REPORT, HISTORY, METRICS, LOG, CALIBRATION, ANALYSIS = (
+CONFIG, SPLIT, DATA_REPORT, HISTORY, METRICS, LOG, CALIBRATION, ANALYSIS, PAGE = (
     "config.yaml", "split.json", "data_report.json", "history.json", "metrics.json", "train.log",
-    "calibration.json", "analysis.json",
+    "calibration.json", "analysis.json", "report.html",
 )  # fmt: skip
 BEST, LAST = Path("checkpoints", "best.ckpt"), Path("checkpoints", "last.ckpt")
 _LOCK = ".lock"

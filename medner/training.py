@@ -25,6 +25,7 @@ from medner.checkpoints import (
     read_saved,
 )  # fmt: skip
 from medner.config import divisor
+from medner.cost import Cost
 from medner.datamodule import NerDataModule
 from medner.errors import UserError
 from medner.files import write_json
@@ -116,7 +117,7 @@ def _fit(
 ) -> list[dict[str, Any]]:
     options = config.trainer
     checkpoints = RunCheckpoints(run, options.patience, options.save_minutes)
-    callbacks = [checkpoints]
+    callbacks = [checkpoints, Cost()]
     if options.ema_decay:
         average = warmed_up_average(options.ema_decay)
         callbacks.append(WeightAveraging(avg_fn=average, use_buffers=False))

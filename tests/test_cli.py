@@ -87,6 +87,23 @@ def test_training_finds_most_of_what_it_learnt(minilm: tuple[Path, Ended]) -> No
     assert metrics["scores"]["test"]["overall"]["f1"] > 0.5
     assert metrics["epochs"] == 7
     assert metrics["weights"] == "pretrained"
+    cost = metrics["cost"]
+    assert cost["device"].startswith("CPU") and cost["tokens_a_second"] > 10
+    assert 3e8 < cost["peak_memory"] < 2e10
+
+
+def test_its_own_documents_are_explained(minilm: tuple[Path, Ended]) -> None:
+    run, ended = minilm
+    for part in ("validation", "test"):
+        folder = run / "evaluations" / f"{part}_identity"
+        own, trained = read_json(folder / "metrics.json"), read_json(run / "metrics.json")
+        assert own["scores"] == trained["scores"][part]
+        assert own["system"] == "minilm, maccrobat"
+        predictions = (run / "predictions" / f"{part}.jsonl").read_bytes()
+        assert (folder / "predictions.jsonl").read_bytes() == predictions
+        analysis = read_json(folder / "analysis.json")
+        assert analysis["confidence"]["temperature"] and "novelty" in analysis["recall_by"]
+        assert f"to look at: {folder}/report.html" in ended.stdout
 
 
 def test_the_run_folder_holds_what_it_should(minilm: tuple[Path, Ended]) -> None:
@@ -97,6 +114,12 @@ def test_the_run_folder_holds_what_it_should(minilm: tuple[Path, Ended]) -> None
         "checkpoints/best.ckpt", "checkpoints/last.ckpt",
         "predictions/validation.jsonl", "predictions/test.jsonl",
     }  # fmt: skip
+    explained = {
+        "predictions.jsonl", "metrics.json", "analysis.json", "report.html", "reliability.svg",
+        "risk_coverage.svg",
+    }  # fmt: skip
+    for part in ("validation", "test"):
+        wanted |= {f"evaluations/{part}_identity/{name}" for name in explained}
     files = {str(path.relative_to(run)) for path in digests(run)}
     assert wanted <= files
     assert files - wanted <= {".lock"}
@@ -362,7 +385,7 @@ def test_ncbi(evaluations: dict, minilm: tuple[Path, Ended], corpora: Path) -> N
     )
     assert metrics["scores"]["overall"]["f1"] > 0.5
     assert list(metrics["scores"]["types"]) == ["Disease"]
-    assert ended.stdout.endswith(f"written: {folder}\n")
+    assert ended.stdout.endswith(f"written: {folder}\nto look at: {folder}/report.html\n")
 
 
 def test_a_run_s_predictions_are_scored_again_without_its_model(

@@ -1,85 +1,36 @@
 """Systems side by side, from what evaluations have left."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from compared import DOCUMENTS, counts, write_evaluation, write_run, write_sweep
 from conftest import Run
-from omegaconf import OmegaConf
-from test_bootstrap import corpus
-from test_config import composed
 
-from medner.comparison import compare, find_evaluations, latest, table
+from medner.comparison import Row, compare
 from medner.errors import UserError
+from medner.evaluations import Evaluation, find_evaluations, latest, to_evaluate, unfinished
 from medner.scoring import bootstrap
 
-DOCUMENTS = 60
 
-
-def counts(seed: int, quality: float = 0.6) -> np.ndarray:
-    """Of documents that are alike for all systems: their gold and their difficulty."""
-    rng = np.random.default_rng(0)
-    base = corpus(rng, DOCUMENTS, 0.6)[:, :1]
-    change = np.random.default_rng(seed + 1).binomial(2, abs(quality - 0.6), DOCUMENTS)
-    base[:, 0, 2] += np.where(quality > 0.6, 1, -1) * change
-    base[:, 0, 2] = np.clip(base[:, 0, 2], 0, base[:, 0, :2].min(axis=1))
-    return base
-
-
-def write_evaluation(
-    folder: Path,
-    found: np.ndarray,
-    shuffled: bool = False,
-    ids: list[str] | None = None,
-    **more: str,
-) -> Path:
-    folder.mkdir(parents=True)
-    names = ids or map(str, range(len(found)))
-    rows = [
-        {"document": name, "gold": g, "predicted": p, "correct": c}
-        for name, ((g, p, c),) in zip(names, found.tolist(), strict=True)
-    ]
-    metrics = {"system": "x", "data": "ncbi_test", "fingerprint": "f" * 64, "label_map": "m"} | more
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "analysis.json").write_text(
-        json.dumps({"by_document": rows[:: -1 if shuffled else 1]})
-    )
-    return folder
-
-
-def write_run(run: Path, found: np.ndarray, *options: str, **more: object) -> Path:
-    """A run with an evaluation, and none of the rest."""
-    write_evaluation(
-        run / "evaluations" / "ncbi_test_m",
-        found,
-        checkpoint=f"{run}/checkpoints/best.ckpt",
-        **more,
-    )
-    config = composed("train", "data.path=reports", *options)
-    (run / "split.json").write_text("{}")
-    (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
-    return run
+def rows_of(evaluations: Sequence[Evaluation]) -> tuple[Row, ...]:
+    (found,) = compare(evaluations)
+    return found.rows
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """A sweep of three seeds of two models, and a system of others."""
-    for seed in range(3):
-        for model, quality in (("biobert", 0.6), ("distilbert", 0.3)):
-            folder = tmp_path / "sweep" / f"{seed}_{model}"
-            write_run(folder, counts(seed, quality), f"model={model}", f"seed={seed}")
-    write_evaluation(
-        tmp_path / "llm" / "ncbi_test_m", counts(9, 0.9), shuffled=True, system="an LLM"
-    )
+    write_sweep(tmp_path)
     return tmp_path
 
 
 def test_seeds_of_a_system_are_a_row(runs: Path) -> None:
     evaluations = find_evaluations([runs / "sweep", runs / "llm"])
     assert len(evaluations) == 7
-    ((data, rows),) = compare(evaluations).items()
-    assert data == "ncbi_test"
+    (found,) = compare(evaluations)
+    assert (found.data, found.documents) == ("ncbi_test", DOCUMENTS)
+    rows = found.rows
     assert [row.system for row in rows] == ["an LLM", "biobert, maccrobat", "distilbert, maccrobat"]
     assert [row.runs for row in rows] == [1, 3, 3]
     weights = bootstrap.draw(DOCUMENTS)
@@ -99,18 +50,62 @@ def test_seeds_of_a_system_are_a_row(runs: Path) -> None:
     assert rows[0].interval == bootstrap.mean_interval(best, weights)
 
 
-def test_the_table_shows_it(runs: Path) -> None:
-    (rows,) = compare(find_evaluations([runs / "sweep", runs / "llm"])).values()
-    head, first, *_, last = table(rows).splitlines()
-    assert head.split()[:6] == ["system", "label", "map", "runs", "F1", "deviation"]
-    assert first.startswith("an LLM") and f"{rows[0].f1:.3f}" in first
-    assert f"{rows[2].difference.f1:+.3f}" in last and f"{rows[2].p:.4f}" in last
+def test_precision_recall_types_and_accuracy_are_means_over_seeds(runs: Path) -> None:
+    _, row, _ = rows_of(find_evaluations([runs / "sweep", runs / "llm"]))
+    sums = [counts(seed, 0.6).sum(axis=(0, 1)) for seed in range(3)]
+    assert row.precision == pytest.approx(np.mean([c / p for _, p, c in sums]))
+    assert row.recall == pytest.approx(np.mean([c / g for g, _, c in sums]))
+    # the helper gives type B seven entities, nine predictions, seven of them right
+    assert row.types["B"] == pytest.approx(14 / 16)
+    assert row.types["A"] == pytest.approx(
+        np.mean([2 * (c - 7) / (g + p - 16) for g, p, c in sums])
+    )
+    assert row.accuracy == pytest.approx(0.9)
+    assert (row.model, row.corpus) == ("dmis-lab/biobert-v1.1", "maccrobat")
+
+
+def test_of_a_run_with_a_test_part_validation_is_left_out(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", counts(0), data="test")
+    best = f"{run}/checkpoints/best.ckpt"
+    validation = run / "evaluations" / "validation_identity"
+    write_evaluation(validation, counts(1), data="validation", checkpoint=best)
+    assert [one.data for one in find_evaluations([tmp_path])] == ["maccrobat test"]
+    other = write_run(tmp_path / "other", counts(0), "data=ncbi", data="validation")
+    assert [one.data for one in find_evaluations([other])] == ["ncbi validation"]
+
+
+def test_home_comes_first(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", counts(0))
+    best = f"{run}/checkpoints/best.ckpt"
+    home = run / "evaluations" / "test_identity"
+    write_evaluation(home, counts(1), data="test", checkpoint=best, fingerprint="e" * 64)
+    found = compare(find_evaluations([tmp_path]))
+    assert [each.data for each in found] == ["maccrobat test", "ncbi_test"]
+
+
+def test_what_is_missing_is_named_with_the_command(runs: Path) -> None:
+    (line,) = to_evaluate(find_evaluations([runs / "sweep"]))
+    assert line.startswith("not scored on bc5cdr: python evaluate.py -m eval_dataset=bc5cdr run=")
+    assert sorted(line.partition("run=")[2].split(",")) == [
+        str(run) for run in sorted((runs / "sweep").iterdir())
+    ]
+    assert to_evaluate(find_evaluations([runs / "llm"])) == []
+    run = runs / "sweep" / "0_biobert"
+    (line,) = to_evaluate(find_evaluations([run]))
+    assert line.endswith(f"python evaluate.py eval_dataset=bc5cdr run={run}")
+
+
+def test_runs_that_have_not_ended_are_named(runs: Path) -> None:
+    assert unfinished([runs]) == []
+    broken = runs / "sweep" / "2_biobert"
+    (broken / "metrics.json").unlink()
+    assert unfinished([runs]) == [broken]
 
 
 def test_runs_that_differ_in_an_option_are_told_apart_by_it(tmp_path: Path) -> None:
     write_run(tmp_path / "a", counts(0), "trainer.learning_rate=1e-3")
     write_run(tmp_path / "b", counts(1), "trainer.learning_rate=1e-4", "hardware=cpu")
-    (rows,) = compare(find_evaluations([tmp_path / "a", tmp_path / "b"])).values()
+    rows = rows_of(find_evaluations([tmp_path / "a", tmp_path / "b"]))
     assert {row.system for row in rows} == {
         "distilbert, maccrobat trainer.learning_rate=0.001",
         "distilbert, maccrobat trainer.learning_rate=0.0001",
@@ -128,9 +123,12 @@ def test_folds_are_pooled(tmp_path: Path) -> None:
                 f"seed={seed}", "data.split.folds=5", f"data.split.fold={fold}",
                 ids=ids, data="test", fingerprint=str(fold) * 64,
             )  # fmt: skip
-    found = compare(find_evaluations([tmp_path]))
-    ((data, (row,)),) = found.items()
-    assert data == "test of 5 folds"
+    (found,) = compare(find_evaluations([tmp_path]))
+    (row,) = found.rows
+    assert found.data == "maccrobat test of 5 folds"
+    whole = [counts(seed).sum(axis=(0, 1)) for seed in (0, 1)]
+    assert found.gold["B"] == 5 * 7
+    assert found.gold["A"] == whole[0][0] - 5 * 7
     assert row.runs == 10
     pooled = [float(bootstrap.f1(counts(seed).sum(axis=(0, 1)))) for seed in (0, 1)]
     assert row.f1 == pytest.approx(np.mean(pooled))
@@ -153,7 +151,11 @@ def test_other_documents_are_another_table(tmp_path: Path) -> None:
     write_run(tmp_path / "b", counts(0)[:30], fingerprint="e" * 64)
     write_run(tmp_path / "c", counts(0), data="bc5cdr_test", fingerprint="d" * 64)
     found = compare(find_evaluations([tmp_path]))
-    assert set(found) == {"ncbi_test (ffffffff)", "ncbi_test (eeeeeeee)", "bc5cdr_test"}
+    assert {each.data for each in found} == {
+        "ncbi_test (ffffffff)",
+        "ncbi_test (eeeeeeee)",
+        "bc5cdr_test",
+    }
 
 
 def test_the_same_run_twice_is_no_second_seed(tmp_path: Path) -> None:
@@ -171,7 +173,7 @@ def test_other_systems_of_one_name_are_told_apart_by_their_files(tmp_path: Path)
             system="out.jsonl",
             predictions=f"/{name}/out.jsonl",
         )
-    (rows,) = compare(find_evaluations([tmp_path])).values()
+    rows = rows_of(find_evaluations([tmp_path]))
     assert {row.system for row in rows} == {
         "out.jsonl source=/a/out.jsonl", "out.jsonl source=/b/out.jsonl",
     }  # fmt: skip
@@ -181,16 +183,15 @@ def test_another_system_s_predictions_in_a_run_s_folder_are_not_the_run_s(tmp_pa
     run = write_run(tmp_path / "run", counts(0))
     folder = run / "evaluations" / "llm" / "ncbi_test_m"
     write_evaluation(folder, counts(1), system="llm.jsonl", predictions="llm.jsonl", by_run=False)
-    (rows,) = compare(find_evaluations([run])).values()
+    rows = rows_of(find_evaluations([run]))
     assert {row.system for row in rows} == {"distilbert, maccrobat", "llm.jsonl"}
 
 
 def test_few_documents_have_no_intervals(tmp_path: Path) -> None:
     for name, seed in (("biobert", 0), ("distilbert", 1)):
         write_run(tmp_path / name, counts(seed)[:9], f"model={name}")
-    (rows,) = compare(find_evaluations([tmp_path])).values()
+    rows = rows_of(find_evaluations([tmp_path]))
     assert [(row.interval, row.difference, row.p) for row in rows] == [(None, None, None)] * 2
-    assert len(table(rows).splitlines()) == 3
 
 
 def test_a_folder_without_evaluations(tmp_path: Path) -> None:
@@ -207,8 +208,14 @@ def test_the_latest_is_a_sweep_or_a_run(runs: Path) -> None:
 
 
 def test_the_verb(run: Run, runs: Path) -> None:
-    ended = run("report.py", f"runs=[{runs}/sweep,{runs}/llm]", torch=False).well()
-    assert ended.stdout.startswith("ncbi_test (strict micro F1)\nsystem ")
-    assert len(ended.stdout.strip().splitlines()) == 5
+    wanted = f"runs=[{runs}/sweep,{runs}/llm]"
+    ended = run("report.py", wanted, f"output={runs}/out", torch=False).well()
+    assert ended.stdout.startswith("ncbi_test: 60 documents, ")
+    assert "an LLM" in ended.stdout and "What training cost" in ended.stdout
+    assert f"to look at: {runs}/out/report.html" in ended.stdout
+    assert {path.name for path in (runs / "out").iterdir()} == {
+        "report.html", "report.md", "report.tex", "scores_ncbi_test.csv", "types_ncbi_test.csv",
+        "cost.csv", "f1_ncbi_test.svg", "types_ncbi_test.svg", "learning_curves.svg",
+    }  # fmt: skip
     assert "no evaluation in it" in run("report.py", f"runs={runs}/nothing", torch=False).error()
     assert "runs=3: takes folders" in run("report.py", "runs=3", torch=False).error()

@@ -24,9 +24,10 @@ ORDER = [
     "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "download",
     "releases", "sources", "resume", "parts", "gold", "sharing", "windows", "decoding", "reach",
     "analysis",
-    "hardware", "encoder", "datamodule", "module", "checkpoints", "training", "published",
-    "systems", "report", "report.plots", "report.browser", "report.page", "evaluation",
-    "comparison", "wandb_run", "tracking", "estimate", "repetition",
+    "hardware", "encoder", "datamodule", "module", "cost", "checkpoints", "training", "published",
+    "systems", "evaluations", "comparison", "trainings", "report", "report.templates",
+    "report.tables", "report.plots", "report.browser", "report.page", "report.overview",
+    "evaluation", "wandb_run", "tracking", "estimate", "repetition",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("analysis") + 1]
 

@@ -2,16 +2,22 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from compared import write_sweep
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 from test_report_page import hostile, page
 
+from medner.comparison import compare
 from medner.documents import Document, Entity
+from medner.evaluations import find_evaluations
 from medner.predictions import Prediction, Span
+from medner.report.overview import write_overview
+from medner.trainings import trained_runs
 
 pytestmark = pytest.mark.slow
 TEXT = "Gout with severe chest pain and oedema of both legs."
@@ -216,3 +222,22 @@ def test_no_page_is_wider_than_its_screen(opened: webdriver.Chrome, width: int, 
     assert opened.execute_script("return document.documentElement.scrollWidth") <= width
     back = opened.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (back == "rgb(255, 255, 255)") != dark
+
+
+def test_the_page_of_many_runs(opened: webdriver.Chrome, tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    evaluations = find_evaluations([tmp_path / "sweep", tmp_path / "llm"])
+    write_overview(tmp_path, compare(evaluations), trained_runs(evaluations), ["x" * 500])
+    for width in (1200, 390):
+        opened.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
+        opened.get(f"file://{tmp_path}/report.html")
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+    opened.find_element(By.XPATH, "//th[text()='F1']").click()
+    opened.find_element(By.XPATH, "//th[text()='F1']").click()
+    systems = opened.find_elements(By.CSS_SELECTOR, "#data-1 table:first-of-type tbody th")
+    assert [each.text for each in systems[:3]] == [
+        "distilbert, maccrobat", "biobert, maccrobat", "an LLM",
+    ]  # fmt: skip

@@ -59,7 +59,7 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None
 def result(run: Path) -> dict:
     """All of a run that must not depend on how often it was interrupted."""
     metrics = json.loads((run / "metrics.json").read_text())
-    del metrics["seconds"]
+    del metrics["seconds"], metrics["cost"]
     return {
         "metrics": metrics,
         "history": json.loads((run / "history.json").read_text()),

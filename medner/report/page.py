@@ -1,21 +1,16 @@
 """``report.html``: an evaluation on one page, which needs no network."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from medner.analysis import Analysis
 from medner.files import written_whole
 from medner.gold import Gold
 from medner.report import plots
 from medner.report.browser import browser_data
+from medner.report.templates import environment
 from medner.scoring.label_map import MappedPredictions
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_page(
@@ -43,7 +38,7 @@ def write_page(
             with written_whole(path.with_name(f"{name}.svg")) as file:
                 file.write(context[name])
     with written_whole(path) as file:
-        file.write(_environment().get_template("evaluation.html").render(context))
+        file.write(environment().get_template("evaluation.html").render(context))
 
 
 def _confusion(found: Analysis) -> dict[str, Any]:
@@ -69,19 +64,3 @@ def _confusion(found: Analysis) -> dict[str, Any]:
             for gold in [*(name for name in names if rows[name]), None]
         ],
     }
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["json"] = _json
-    environment.filters["figure"] = lambda value: f"{value:.3f}"
-    return environment
-
-
-def _json(value: Any) -> Markup:
-    """For a script element: nothing in it can end the element, or begin another."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -1,0 +1,240 @@
+"""Evaluations as they lie in folders, with what the runs behind them tell."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
+
+from medner.errors import UserError
+from medner.files import read_json
+from medner.runs import ANALYSIS, BEST, CONFIG, METRICS, find_run, label, load_config, newest
+from medner.scoring.matching import Counts
+
+# What sets runs of one system apart, and what has no say in scores
+_NOT_OF_A_SYSTEM = (
+    "seed", "data.split.fold", "run", "repeat", "output_dir", "corpora_dir", "hub_mirror", "logger",
+    "hardware", "trainer.accelerator", "trainer.device_batch", "trainer.save_minutes",
+    "eval_dataset", "data.path", "confidence",
+)  # fmt: skip
+_OWN_PARTS = ("validation", "test")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """One system with one seed on one set of documents, or on those of all folds together.
+
+    ``system`` is what tables call it, another one for each of its ``settings``: a run's options but
+    for those that seeds differ in. ``data`` and ``fingerprint`` say which documents, ``ids``
+    (documents,) in which order; ``counts`` (documents, 1, 3) are gold, predicted and correct;
+    ``types`` are summed over documents; ``accuracy`` is that of tokens, where the system tells
+    them. ``fold`` is the number of that of a cross-validation; ``runs_f1`` has the F1 of the run,
+    or of each of the folds. ``run`` is the folder of the training, ``model`` its encoder's name on
+    the hub and ``corpus`` what it was trained on; None of other systems.
+    """
+
+    system: str
+    settings: tuple[tuple[str, Any], ...]
+    data: str
+    fingerprint: str
+    label_map: str
+    ids: tuple[str, ...]
+    counts: NDArray[np.int64]
+    types: Mapping[str, Counts]
+    accuracy: float | None
+    seed: int | None
+    fold: int | None
+    runs_f1: tuple[float, ...]
+    run: Path | None
+    model: str | None
+    corpus: str | None
+
+    @property
+    def overall(self) -> Counts:
+        return _sum(self.counts)
+
+
+def find_evaluations(folders: Iterable[str | Path]) -> list[Evaluation]:
+    """Read the evaluations below these folders: runs, sweeps, and where ``evaluate.py`` has written
+    those of other systems.
+
+    Of a run with a test part, its validation part, on which its best epoch was chosen, is left out.
+
+    Raises:
+        UserError: if a folder holds none.
+    """
+    found: dict[Path, Evaluation] = {}
+    for folder in map(Path, folders):
+        places = [path.parent for path in sorted(folder.rglob(ANALYSIS))]
+        if not places:
+            raise UserError(
+                f"{folder}: no evaluation in it; make some: python evaluate.py with run=FOLDER, "
+                "predictions=FILE or hf_model=OWNER/NAME"
+            )
+        found |= {place.resolve(): _read(place) for place in places}
+    tested = {one.run for one in found.values() if one.data == f"{one.corpus} test"}
+    return _told_apart(
+        [
+            one
+            for one in found.values()
+            if one.run not in tested or one.data != f"{one.corpus} validation"
+        ]
+    )
+
+
+def unfinished(folders: Iterable[str | Path]) -> list[Path]:
+    """Runs below these folders that have not ended well, and so have no say in a comparison."""
+    runs = {path.parent for folder in folders for path in Path(folder).rglob(CONFIG)}
+    return sorted(run for run in runs if not (run / METRICS).is_file())
+
+
+def to_evaluate(evaluations: Iterable[Evaluation]) -> list[str]:
+    """What to type for the study's other two tables, for runs on MACCROBAT that lack them."""
+    scored: dict[Path, set[str]] = defaultdict(set)
+    for one in evaluations:
+        if one.run and (one.corpus or "").startswith("maccrobat"):
+            scored[one.run].add(one.data)
+    lines = []
+    for data in ("ncbi", "bc5cdr"):
+        lacking = [str(run) for run, names in scored.items() if f"{data}_test" not in names]
+        if lacking:
+            multirun = "-m " if len(lacking) > 1 else ""
+            lines.append(
+                f"not scored on {data}: python evaluate.py {multirun}eval_dataset={data} "
+                f"run={','.join(lacking)}"
+            )
+    return lines
+
+
+def latest(output_dir: str) -> Path:
+    """The newest run, or the sweep that it is a job of."""
+    run = newest(output_dir)
+    return run if run.parent.resolve() == Path(output_dir).resolve() else run.parent
+
+
+def folds_together(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """The test parts of a cross-validation become one, in which each document comes once.
+
+    Raises:
+        UserError: if folds share documents.
+    """
+    kept = [evaluation for evaluation in evaluations if evaluation.fold is None]
+    validations: dict[tuple, list[Evaluation]] = defaultdict(list)
+    for one in evaluations:
+        if one.fold is not None:
+            validations[one.system, one.label_map, one.seed].append(one)
+    return kept + [_together(folds) for folds in validations.values()]
+
+
+def _together(folds: list[Evaluation]) -> Evaluation:
+    folds.sort(key=lambda one: one.fold)
+    ids = [id for one in folds for id in one.ids]
+    if len(set(ids)) != len(ids):
+        raise UserError(
+            f"{folds[0].system}: folds {', '.join(str(one.fold) for one in folds)} share "
+            "documents; compare runs of one data.split.seed, each fold once"
+        )
+    order = sorted(range(len(ids)), key=lambda at: ids[at])
+    types: dict[str, Counts] = defaultdict(Counts)
+    for one in folds:
+        for type_, counts in one.types.items():
+            types[type_] += counts
+    return replace(
+        folds[0],
+        data=f"{folds[0].data} of {len(folds)} folds",
+        fingerprint="".join(sorted(one.fingerprint for one in folds)),
+        ids=tuple(ids[at] for at in order),
+        counts=np.concatenate([one.counts for one in folds])[order],
+        types=types,
+        accuracy=None,  # tokens of each fold are not counted here
+        runs_f1=tuple(one.overall.f1 for one in folds),
+    )
+
+
+def _read(folder: Path) -> Evaluation:
+    metrics, analysis = read_json(folder / METRICS), read_json(folder / ANALYSIS)
+    run = find_run(folder / METRICS)
+    # of a run its best checkpoint is meant; any other is a system by itself
+    best = Path(metrics.get("checkpoint", "")).name == BEST.name
+    config = load_config(run) if run and (best or metrics.get("by_run")) else None
+    source = next(
+        (metrics[n] for n in ("checkpoint", "predictions", "hf_model") if n in metrics), ""
+    )
+    documents = sorted(analysis["by_document"], key=lambda row: row["document"])
+    counts = [[[row[name] for name in ("gold", "predicted", "correct")]] for row in documents]
+    counts = np.array(counts, dtype=np.int64)
+    own = config is not None and metrics["data"] in _OWN_PARTS
+    return Evaluation(
+        system=label(config) if config else metrics["system"],
+        settings=_settings(config) if config else (("source", source),),
+        data=f"{config.data.name} {metrics['data']}" if own else metrics["data"],
+        fingerprint=metrics["fingerprint"],
+        label_map=metrics["label_map"],
+        ids=tuple(row["document"] for row in documents),
+        counts=counts,
+        types={
+            type_: Counts(row["gold"], row["predicted"], row["correct"])
+            for type_, row in metrics["scores"]["types"].items()
+        },
+        accuracy=(analysis["tokens"] or {}).get("token_accuracy"),
+        seed=config.seed if config else None,
+        # elsewhere each fold's model is scored on the same documents, as another seed's would be
+        fold=config.data.split.fold if own and metrics["data"] == "test" else None,
+        runs_f1=(_sum(counts).f1,),
+        run=run if config else None,
+        model=config.model.name if config else None,
+        corpus=config.data.name if config else None,
+    )
+
+
+def _sum(counts: NDArray[np.int64]) -> Counts:
+    return Counts(*counts.sum(axis=(0, 1)).tolist())
+
+
+def _settings(config: DictConfig) -> tuple[tuple[str, Any], ...]:
+    """Options by name, in order."""
+    options = OmegaConf.to_container(config)
+    return tuple(
+        sorted(
+            (name, str(value))
+            for name, value in _leaves(options, "")
+            if not any(name == left or name.startswith(f"{left}.") for left in _NOT_OF_A_SYSTEM)
+        )
+    )
+
+
+def _leaves(options: dict[str, Any], group: str) -> Iterable[tuple[str, Any]]:
+    for name, value in options.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{group}{name}.")
+        else:
+            yield f"{group}{name}", value
+
+
+def _told_apart(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Systems that share a name are called by what sets them apart, too."""
+    alike: dict[str, dict[tuple, dict[str, Any]]] = defaultdict(dict)
+    for one in evaluations:
+        alike[one.system][one.settings] = dict(one.settings)
+    return [
+        replace(one, system=" ".join([one.system, *_own(one.settings, alike[one.system])]))
+        for one in evaluations
+    ]
+
+
+def _own(settings: tuple, alike: Mapping[tuple, Mapping[str, Any]]) -> list[str]:
+    """The options in which one system differs from any other of its name."""
+    own = alike[settings]
+    apart = sorted(
+        {
+            name
+            for other in alike.values()
+            for name in own.keys() | other.keys()
+            if own.get(name) != other.get(name)
+        }
+    )
+    return [f"{name}={own.get(name)}" for name in apart]

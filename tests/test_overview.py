@@ -1,0 +1,177 @@
+"""The tables and the page of a comparison."""
+
+import csv
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from compared import counts, write_evaluation, write_run, write_sweep
+from test_report_page import Elements
+
+from medner.comparison import Comparison, compare
+from medner.evaluations import find_evaluations
+from medner.report.overview import write_overview
+from medner.report.tables import (
+    Column,
+    Table,
+    cost_table,
+    scores_table,
+    study,
+    types_table,
+    write_csv,
+)
+from medner.scoring.bootstrap import Interval
+from medner.trainings import TrainedRun, trained_runs
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> tuple[list[Comparison], list[TrainedRun]]:
+    write_sweep(tmp_path)
+    evaluations = find_evaluations([tmp_path / "sweep", tmp_path / "llm"])
+    return compare(evaluations), trained_runs(evaluations)
+
+
+def column(table: Table, heading: str) -> list:
+    at = [column.heading for column in table.columns].index(heading)
+    return [row[at] for row in table.rows]
+
+
+def test_scores_stand_beside_the_study_s(found: tuple) -> None:
+    ((comparison,), _) = found
+    table = scores_table(comparison)
+    assert table.caption == f"ncbi_test: 60 documents, {sum(comparison.gold.values())} entities"
+    assert column(table, "system") == ["an LLM", "biobert, maccrobat", "distilbert, maccrobat"]
+    assert column(table, "study F1") == [None, 0.5027, 0.4008]
+    assert column(table, "F1") == [row.f1 for row in comparison.rows]
+    assert column(table, "to the best") == [None, *(r.difference.f1 for r in comparison.rows[1:])]
+    lines = table.text().splitlines()
+    assert "0.503" in lines[2] and f"{comparison.rows[1].p:.4f}" in lines[2]
+    assert f"{comparison.rows[2].difference.f1:+.3f}" in lines[3]
+
+
+def test_the_study_s_figures_are_of_its_models_and_data(tmp_path: Path) -> None:
+    assert {name: len(models) for name, models in study().items()} == {
+        "maccrobat": 5, "ncbi_test": 5, "bc5cdr_test": 5,
+    }  # fmt: skip
+    for model in ("distilbert", "modernbert", "biomedbert", "bioformer", "biobert"):
+        home = write_run(tmp_path / model, counts(0), f"model={model}", data="test")
+        write_evaluation(
+            home / "evaluations" / "bc5cdr", counts(1), data="bc5cdr_test", fingerprint="b",
+            checkpoint="checkpoints/best.ckpt",
+        )  # fmt: skip
+    home, away = compare(find_evaluations([tmp_path]))
+    beside = dict(
+        zip(*(column(scores_table(home), c) for c in ("system", "study F1")), strict=True)
+    )
+    assert beside == {
+        "distilbert, maccrobat": 0.865, "modernbert, maccrobat": 0.913,
+        "biomedbert, maccrobat": 0.915, "bioformer, maccrobat": 0.85, "biobert, maccrobat": 0.922,
+    }  # fmt: skip
+    assert min(column(scores_table(away), "study F1")) == 0.0118
+    # trained on something else, it is not the study's experiment
+    other = write_run(tmp_path / "other", counts(0), "data=bc5cdr", "model=biobert")
+    (comparison,) = compare(find_evaluations([other]))
+    assert "study F1" not in [c.heading for c in scores_table(comparison).columns]
+
+
+def test_types_are_rows(found: tuple) -> None:
+    ((comparison,), _) = found
+    table = types_table(comparison)
+    assert column(table, "type") == ["A", "B"]
+    assert column(table, "gold") == [comparison.gold["A"], 7]
+    assert column(table, "biobert, maccrobat")[1] == pytest.approx(14 / 16)
+
+
+def test_cost_is_by_system(found: tuple) -> None:
+    _, runs = found
+    assert len(runs) == 6 and {run.seed for run in runs} == {0, 1, 2}
+    table = cost_table(runs)
+    assert column(table, "system") == ["biobert, maccrobat", "distilbert, maccrobat"]
+    assert column(table, "minutes") == [2.0, 2.0]
+    assert column(table, "tokens/s") == [1001.0, 1001.0]
+    assert column(table, "peak memory (GB)") == [2.0, 2.0]
+    assert column(table, "parameters (M)") == [100.0, 100.0]
+    assert column(table, "device") == ["a card", "a card"]
+
+
+AWKWARD = Table(
+    "awkward",
+    "50 % of a_b & {c}",
+    (Column("na|me"), Column("F1"), Column("95 %"), Column("n")),
+    (("x_1 | <b>", 0.123456, Interval(0.1, 0.2), 3), ("y, $z", None, None, 4)),
+)
+
+
+def test_csv_has_whole_numbers_and_two_columns_for_an_interval() -> None:
+    file = io.StringIO()
+    write_csv(file, AWKWARD)
+    assert list(csv.reader(io.StringIO(file.getvalue()))) == [
+        ["na|me", "F1", "95 % low", "95 % high", "n"],
+        ["x_1 | <b>", "0.123456", "0.1", "0.2", "3"],
+        ["y, $z", "", "", "", "4"],
+    ]
+
+
+def test_text_sets_numbers_to_the_right() -> None:
+    assert AWKWARD.numeric() == [False, True, False, True]
+    assert AWKWARD.cells() == [
+        ["x_1 | <b>", "0.123", "0.100 to 0.200", "3"],
+        ["y, $z", "", "", "4"],
+    ]
+
+
+def written(name: str, tables: list[Table]) -> str:
+    from medner.report.templates import environment
+
+    return environment().get_template(name).render(tables=tables, notes=["run_a is not there"])
+
+
+def test_markdown_is_escaped() -> None:
+    lines = written("overview.md", [AWKWARD]).splitlines()
+    assert lines[:6] == [
+        "**50 % of a\\_b & {c}**",
+        "",
+        "| na\\|me | F1 | 95 % | n |",
+        "| --- | ---: | --- | ---: |",
+        "| x\\_1 \\| \\<b\\> | 0.123 | 0.100 to 0.200 | 3 |",
+        "| y, $z |  |  | 4 |",
+    ]
+    assert "- run\\_a is not there" in lines
+
+
+def test_latex_is_escaped_and_whole() -> None:
+    text = written("overview.tex", [AWKWARD])
+    assert r"\caption{50 \% of a\_b \& \{c\}}" in text
+    assert r"\begin{tabular}{lrlr}" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert rows[1].strip() == r"x\_1 | <b> & 0.123 & 0.100 to 0.200 & 3 \\"
+    assert all(len(re.split(r"(?<!\\)&", row)) == 4 for row in rows)
+    assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1]
+
+
+def test_the_page_is_alone_and_says_what_is_missing(found: tuple, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write_overview(folder, *found, ["<b>runs/x</b> has not ended well"])
+    html = (folder / "report.html").read_text()
+    elements = Elements(html)
+    assert (elements.scripts, elements.fetched) == (1, [])
+    assert "&lt;b&gt;runs/x&lt;/b&gt; has not ended well" in html
+    assert html.count("<svg") == 2
+    words = [
+        {e.text for e in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")}
+        for path in sorted(folder.glob("*.svg"))
+    ]
+    f1, curves, types = words
+    assert {"an LLM", "biobert, maccrobat", "strict micro F1"} <= f1
+    assert {"biobert, maccrobat", "distilbert, maccrobat", "epoch"} <= curves
+    assert {"B (7)", "0.88"} <= types
+
+
+def test_other_systems_alone_have_no_curves(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    evaluations = find_evaluations([tmp_path / "llm"])
+    write_overview(tmp_path / "out", compare(evaluations), trained_runs(evaluations), [])
+    assert "Learning curves" not in (tmp_path / "out" / "report.html").read_text()
+    assert not (tmp_path / "out" / "cost.csv").exists()
