@@ -3,10 +3,8 @@
 import errno
 import logging
 import os
-import secrets
 import shlex
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from medner import config as options
 from medner.errors import ConfigError, UserError
@@ -65,7 +63,6 @@ def launch(
         multirun the jobs after it go on.
     """
     register()
-    OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True, replace=True)
     codes, jobs = [], []
 
     def job(config: DictConfig) -> None:
@@ -131,11 +128,6 @@ class BelowError(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno < logging.ERROR
-
-
-def _run_id() -> str:
-    """A name by time that two runs started at once do not share."""
-    return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
 
 
 def jobs_table(jobs: Sequence[Job]) -> str:

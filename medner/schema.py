@@ -3,6 +3,8 @@
 Defaults that a group in ``conf/`` sets are ``"???"`` or None here.
 """
 
+import secrets
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,11 +219,17 @@ class ReportConfig:
 def register() -> None:
     """Make the schemas and the resolvers known, for the files in conf/."""
     OmegaConf.register_new_resolver("project_dir", lambda: str(PROJECT), replace=True)
+    OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="report_schema", node=ReportConfig)
+
+
+def _run_id() -> str:
+    """A name by time that two runs started at once do not share."""
+    return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
 
 
 def _run_folder(run: str | None, repeat: str | None, new: str, label: str) -> str:

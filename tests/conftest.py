@@ -13,10 +13,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores; torch reads it once
+
+# how long an example takes says something of the machine, and of what else runs on it
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 ROOT = Path(__file__).resolve().parent.parent
 

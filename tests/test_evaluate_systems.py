@@ -69,7 +69,7 @@ def test_predictions_of_any_system_are_scored_without_torch(
     predictions = write(path, bc5cdr, SAME, "test")
     ended = run("evaluate.py", f"predictions={path}", "eval_dataset=bc5cdr", torch=False).well()
     folder = tmp_path / "evaluations" / "llm.jsonl" / "bc5cdr_test_identity"
-    assert ended.stdout.rstrip().endswith(f"written: {folder}")
+    assert ended.stdout.rstrip().endswith(f"to look at: {folder}/report.html")
     metrics, analysis = (read_json(folder / f"{name}.json") for name in ("metrics", "analysis"))
     wanted = counts(part(bc5cdr, "test"), predictions)
     overall = metrics["scores"]["overall"]

@@ -122,7 +122,7 @@ def test_the_readme_shows_the_study_s_commands_and_none_unknown() -> None:
 
 def test_what_is_shown_composes() -> None:
     """Sweeps and options of Hydra's own are left to the slow tests, which run everything."""
-    pages = ("README.md", "docs/own_corpus.md", "docs/scores.md")
+    pages = ("README.md", "docs/own_corpus.md", "docs/scores.md", "docs/report.md")
     shown = [line for page in pages for block in blocks(page) for line in commands(block)]
     composable = 0
     for line in [*shown, *quickstart()]:
@@ -165,7 +165,24 @@ def test_the_page_on_scores(run: Run, place: Path, mirror: Path) -> None:
     published(mirror / "dmis-lab" / "biobert-v1.1", place / "hub" / "dmis-lab" / "ner")
     said = run_all(run, ours, place)
     assert said.count(", whatever the position ") == 4
-    assert re.search(r"^bc5cdr_test \(strict micro F1\)\nsystem ", said, re.M)
+    assert re.search(r"^bc5cdr_test: 4 documents, \d+ entities\nsystem ", said, re.M)
+
+
+@pytest.mark.slow
+def test_the_page_on_reports(run: Run, place: Path, mirror: Path) -> None:
+    shown = [line for block in blocks("docs/report.md") for line in commands(block)]
+    ours = [words_of(line, mirror) for line in shown if line.startswith("python ")]
+    train = ["train.py", "model=biobert", "trainer.max_epochs=1", "logger=none"]
+    train += ["data.split.test=3", "model.weights=random", f"hub_mirror={mirror}"]
+    run_all(run, [train, ours[0], ["evaluate.py", "eval_dataset=bc5cdr"]], place)
+    assert len(list(place.glob("runs/*/evaluations/test_identity/report.html"))) == 1
+    predictions = next(place.glob("runs/*/evaluations/bc5cdr_test_*/predictions.jsonl"))
+    shutil.copy(predictions, place / "system.jsonl")
+    run("evaluate.py", "predictions=system.jsonl", "eval_dataset=bc5cdr", cwd=place).well()
+    said = run_all(run, ours, place)
+    assert said.count("What training cost") == 2
+    assert "not scored on ncbi: python evaluate.py -m eval_dataset=ncbi run=" in said
+    assert len(list(place.glob("runs/*_report/report.html"))) == 2
 
 
 @pytest.mark.slow

@@ -27,6 +27,10 @@ from medner import sharing
 IN_TEXT = ("quirzelword", "snabbelmention")
 OUTSIDE = ("flobbendoc", "wurgelcorpus", "brindaloutput", "mockelmodel", "trudelhome")
 KEY = "0123456789" * 4
+EXPLAINED = {
+    "analysis.json", "metrics.json", "predictions.jsonl", "report.html", "reliability.svg",
+    "risk_coverage.svg",
+}  # fmt: skip
 
 
 def read_json(path: Path) -> Any:
@@ -521,11 +525,11 @@ def test_an_evaluation_is_a_run_of_its_own(trained: Offline, evaluations: dict) 
 def test_an_evaluation_need_not_be_tracked(trained: Offline, evaluations: dict) -> None:
     evaluations["untracked"].result().well()
     files = {path.name for path in (trained.folder / "evaluations/validation_identity").iterdir()}
-    assert files == {"analysis.json", "metrics.json", "predictions.jsonl"}
+    assert files == EXPLAINED
 
 
 def test_a_checkpoint_without_a_run_has_no_trackers(evaluations: dict) -> None:
     ended = evaluations["bare"].result().well()
     folder = Path(re.search(r"^written: (.*)$", ended.stdout, re.M)[1])
     files = {path.name for path in folder.iterdir()}
-    assert files == {"analysis.json", "label_map.yaml", "metrics.json", "predictions.jsonl"}
+    assert files == EXPLAINED | {"label_map.yaml"}
