@@ -110,8 +110,10 @@ def test_errors_are_walked_by_keyboard(opened: webdriver.Chrome) -> None:
         "predicted Sign “chest pain”: shorter, confidence 0.6",
         "gold Sign “oedema … legs”: missed",
     ]
-    assert walked[6] == "predicted <Disease> “</script>”: spurious, confidence 0.5"  # the next's
-    assert walked[7] == press(opened, "n")  # the last
+    # the next document's; in JavaScript its first character has a length of two
+    assert walked[6] == "predicted <Disease> “𝛽 </scrip”: spurious, confidence 0.5"
+    assert walked[7] == press(opened, "n") == "gold <Disease> “gout”: missed"
+    assert [piece.text for piece in opened.find_elements(By.CSS_SELECTOR, ".chosen")] == ["gout"]
     assert [press(opened, "p") for _ in range(8)] == [*walked[6::-1], walked[0]]
     assert opened.current_url.endswith("#document=wrong&span=0")
     (chosen,) = opened.find_elements(By.CSS_SELECTOR, "#text .chosen")

@@ -20,7 +20,7 @@ from medner.report.page import write_page
 from medner.scoring.errors import find_errors
 from medner.scoring.label_map import map_predictions
 
-HOSTILE = '</script><script>alert(1)</script><!--  & "quoted" {{ 7 * 7 }} <b>gout</b> \u2028 𝛽'
+HOSTILE = '𝛽 </script><script>alert(1)</script><!--  & "quoted" {{ 7 * 7 }} <b>gout</b> \u2028'
 
 
 def page(path: Path, documents: list[Document], predictions: list[Prediction], text=True) -> str:

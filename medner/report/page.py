@@ -33,10 +33,13 @@ def write_page(
         "confusion": _confusion(found),
         "browser": browser_data(gold.documents, mapped.predictions, found.errors, text),
     }
-    for name in ("reliability", "risk_coverage"):
-        if context[name]:  # for a paper, which the page holds too
-            with written_whole(path.with_name(f"{name}.svg")) as file:
+    for name in ("reliability", "risk_coverage"):  # for a paper; the page holds them too
+        plot = path.with_name(f"{name}.svg")
+        if context[name]:
+            with written_whole(plot) as file:
                 file.write(context[name])
+        else:
+            plot.unlink(missing_ok=True)
     with written_whole(path) as file:
         file.write(environment().get_template("evaluation.html").render(context))
 

@@ -87,30 +87,45 @@ function mistakes(one) {
   return links;
 }
 
+// Offsets count code points, of which JavaScript's strings may take two units for one.
+function characters(one) {
+  one.characters ??= [...one.text ?? "\u2007".repeat(one.length)];
+  return one.characters;
+}
+
 // For each span a lane, so that those of one side that overlap do not hide one another.
 function lanes(spans) {
-  const taken = [];
-  return spans.map((span) => {
-    const [from, to] = [span[FRAGMENTS][0][0], span[FRAGMENTS].at(-1)[1]];
-    const near = taken.filter((other) => other.side === span[GOLD] && other.from < to && from < other.to);
-    let lane = 0;
-    while (near.some((other) => other.lane === lane)) lane += 1;
-    taken.push({ side: span[GOLD], from, to, lane });
-    return lane;
-  });
+  const reach = (span) => [span[FRAGMENTS][0][0], span[FRAGMENTS].at(-1)[1]];
+  const lane = new Array(spans.length);
+  for (const side of [0, 1]) {
+    let open = [];  // spans that reach as far as the next one
+    const own = [...spans.keys()].filter((at) => spans[at][GOLD] === side);
+    for (const at of own.sort((a, b) => reach(spans[a])[0] - reach(spans[b])[0])) {
+      open = open.filter((other) => reach(spans[other])[1] > reach(spans[at])[0]);
+      lane[at] = 0;
+      while (open.some((other) => lane[other] === lane[at])) lane[at] += 1;
+      open.push(at);
+    }
+  }
+  return lane;
 }
 
 // The text cut wherever a span begins or ends; a piece has a line for each span over it.
 function pieces(one) {
   const lane = lanes(one.spans);
-  const text = one.text ?? "\u2007".repeat(one.length);
-  const cuts = new Set([0, text.length]);
-  for (const span of one.spans) for (const [start, end] of span[FRAGMENTS]) cuts.add(start).add(end);
-  const points = [...cuts].sort((a, b) => a - b);
+  const cuts = one.spans.flatMap((span) => span[FRAGMENTS].flat());
+  const points = [...new Set([0, ...cuts, one.length])].sort((a, b) => a - b);
+  const place = new Map(points.map((point, index) => [point, index]));
+  const over = points.map(() => []);  // spans over the piece that begins here
+  one.spans.forEach((span, number) => {
+    for (const [start, end] of span[FRAGMENTS]) {
+      for (let at = place.get(start); at < place.get(end); at += 1) over[at].push(number);
+    }
+  });
   return points.slice(0, -1).map((start, index) => {
-    let inner = document.createTextNode(text.slice(start, points[index + 1]));
-    one.spans.forEach((span, number) => {
-      if (!span[FRAGMENTS].some(([from, to]) => from <= start && start < to)) return;
+    let inner = document.createTextNode(characters(one).slice(start, points[index + 1]).join(""));
+    for (const number of over[index]) {
+      const span = one.spans[number];
       const line = document.createElement("span");
       line.className = `${span[GOLD] ? "gold" : "found"}${span[KIND] === null ? "" : " wrong"}`;
       line.dataset.span = number;
@@ -120,7 +135,7 @@ function pieces(one) {
       line.title = describe(one, span);
       line.append(inner);
       inner = line;
-    });
+    }
     return inner;
   });
 }
@@ -137,7 +152,7 @@ function describe(one, span) {
   const kind = span[KIND] === null ? "right" : data.kinds[span[KIND]];
   const sure = span[CONFIDENCE] === null ? "" : `, confidence ${span[CONFIDENCE]}`;
   const text = one.text === null ? ""
-    : ` “${span[FRAGMENTS].map(([from, to]) => one.text.slice(from, to)).join(" … ")}”`;
+    : ` “${span[FRAGMENTS].map(([from, to]) => characters(one).slice(from, to).join("")).join(" … ")}”`;
   return `${span[GOLD] ? "gold" : "predicted"} ${data.types[span[TYPE]]}${text}: ${kind}${sure}`;
 }
 
