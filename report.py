@@ -7,10 +7,10 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from medner.comparison import compare
-from medner.evaluations import find_evaluations, latest, to_evaluate, unfinished
+from medner.evaluation_files import find_evaluations, latest, to_evaluate, unfinished
 from medner.launch import launch
 from medner.runs import PAGE
-from medner.trainings import trained_runs
+from medner.trained_runs import trained_runs
 
 log = logging.getLogger("report")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from medner.errors import UserError
-from medner.evaluations import Evaluation, folds_together
+from medner.evaluation_files import Evaluation, folds_together
 from medner.scoring import bootstrap
 from medner.scoring.matching import Counts
 

@@ -10,7 +10,7 @@ from conftest import Run
 
 from medner.comparison import Row, compare
 from medner.errors import UserError
-from medner.evaluations import Evaluation, find_evaluations, latest, to_evaluate, unfinished
+from medner.evaluation_files import Evaluation, find_evaluations, latest, to_evaluate, unfinished
 from medner.scoring import bootstrap
 
 

@@ -11,7 +11,7 @@ from compared import counts, write_evaluation, write_run, write_sweep
 from test_report_page import Elements
 
 from medner.comparison import Comparison, compare
-from medner.evaluations import find_evaluations
+from medner.evaluation_files import find_evaluations
 from medner.report.overview import write_overview
 from medner.report.tables import (
     Column,
@@ -23,7 +23,7 @@ from medner.report.tables import (
     write_csv,
 )
 from medner.scoring.bootstrap import Interval
-from medner.trainings import TrainedRun, trained_runs
+from medner.trained_runs import TrainedRun, trained_runs
 
 
 @pytest.fixture

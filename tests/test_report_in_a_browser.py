@@ -14,10 +14,10 @@ from test_report_page import hostile, page
 
 from medner.comparison import compare
 from medner.documents import Document, Entity
-from medner.evaluations import find_evaluations
+from medner.evaluation_files import find_evaluations
 from medner.predictions import Prediction, Span
 from medner.report.overview import write_overview
-from medner.trainings import trained_runs
+from medner.trained_runs import trained_runs
 
 pytestmark = pytest.mark.slow
 TEXT = "Gout with severe chest pain and oedema of both legs."

@@ -10,7 +10,7 @@ from medner.report import plots
 from medner.report.tables import Table, cost_table, scores_table, slug, types_table, write_csv
 from medner.report.templates import environment
 from medner.runs import PAGE
-from medner.trainings import TrainedRun
+from medner.trained_runs import TrainedRun
 
 
 @dataclass(frozen=True, slots=True)

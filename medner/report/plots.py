@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from medner.comparison import Comparison
 from medner.report.tables import row_names, study_figure
-from medner.trainings import TrainedRun
+from medner.trained_runs import TrainedRun
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; marks and lines differ too
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#808080"

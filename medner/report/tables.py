@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from medner.comparison import Comparison, Row
 from medner.scoring.bootstrap import Interval
 from medner.tables import aligned
-from medner.trainings import TrainedRun
+from medner.trained_runs import TrainedRun
 
 Cell = str | int | float | Interval | None
 

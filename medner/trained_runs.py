@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medner.evaluations import Evaluation
+from medner.evaluation_files import Evaluation
 from medner.files import read_json
 from medner.runs import HISTORY, METRICS, load_config
 
