@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def evaluate(config: DictConfig, _: Path) -> None:
     else:
         system = systems.from_checkpoint(source, run, **device(config, run))
     training = read_training(run, config.corpora_dir, config.confidence)
+    if system.calibrator and config.confidence in (None, system.calibrator.confidence):
+        training = replace(training, calibrator=system.calibrator)
     scores, folder = evaluation.evaluate(system, gold, training, development, config.text)
     # what is only scored again is for the run's trackers no evaluation more
     own = load_config(run).logger if run and not config.predictions else LoggerConfig()

@@ -3,6 +3,7 @@
 Imported before everything heavy, so that a wrong option is told within a second.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import fields
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from medner.hydra_errors import either, explain
 from medner.labels import FLATTEN
 from medner.schema import (
     EvaluateConfig,
+    ExportConfig,
     HardwareConfig,
     ReportConfig,
     TrainConfig,
@@ -51,12 +53,14 @@ _PATHS = (
     "ckpt_path",
     "hf_model",
     "predictions",
+    "output",
     "output_dir",
     "corpora_dir",
     "hub_mirror",
     "test_ids",
     "groups",
 )
+_ONNX = ("onnx", "onnxscript", "onnxruntime")
 _SHARES = ("warmup", "attention_dropout", "ema_decay")
 NO_TENSORBOARD = (
     "logger=tensorboard: neither tensorboard nor tensorboardX is installed; "
@@ -94,6 +98,8 @@ def check(config: DictConfig) -> None:
         resolve(config.copy(), HardwareConfig(name="any"))
     elif "eval_dataset" in config:
         _check_system(config)
+    elif "push" in config:
+        _check_export(config)
     elif not (isinstance(config.runs, str) and config.runs) and not isinstance(
         config.runs, ListConfig
     ):
@@ -121,9 +127,23 @@ def _check_system(config: DictConfig) -> None:
             raise ConfigError("best_map=true: there is no label map to choose (label_map=null)")
 
 
+def _check_export(config: DictConfig) -> None:
+    if config.push is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", config.push, re.ASCII):
+        raise ConfigError(f"push={config.push}: takes OWNER/NAME, as on the hub")
+    if config.language is not None and not re.fullmatch("[a-z]{2,3}", config.language):
+        raise ConfigError(f"language={config.language}: takes a code of ISO 639, as en")
+    if config.onnx and (missing := [name for name in _ONNX if not find_spec(name)]):
+        raise ConfigError(
+            f"onnx=true: {', '.join(missing)} not installed; pip install 'medner[onnx]'"
+        )
+
+
 def _check_names(config: DictConfig) -> None:
     """Hydra lets "+name=value" add any name; here every option is in the schema."""
-    schemas = {"data": TrainConfig, "eval_dataset": EvaluateConfig, "runs": ReportConfig}
+    schemas = {
+        "data": TrainConfig, "eval_dataset": EvaluateConfig, "push": ExportConfig,
+        "runs": ReportConfig,
+    }  # fmt: skip
     schema = OmegaConf.structured(next(schemas[key] for key in schemas if key in config))
     try:
         OmegaConf.merge(schema, OmegaConf.to_container(config))

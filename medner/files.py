@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,33 @@ def written_whole(path: str | Path, binary: bool = False) -> Iterator[IO]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: str | Path) -> Iterator[Path]:
+    """A folder, to be filled under another name, that takes its name when the block ends well, in
+    place of what had it; otherwise ``path`` is untouched. No other process may write it too."""
+    path = Path(path).resolve()
+    aside, earlier = (path.with_name(f".{path.name}{end}") for end in (".unfinished", ".earlier"))
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        for file in aside.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+        if path.exists():
+            shutil.rmtree(earlier, ignore_errors=True)
+            path.rename(earlier)
+        aside.rename(path)
+    except BaseException:
+        if earlier.exists() and not path.exists():
+            earlier.rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(earlier, ignore_errors=True)
 
 
 def clear_unfinished(folder: Path) -> None:

@@ -8,7 +8,8 @@ U begin an entity as B does; E, L and M go on with it as I does.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,12 +162,12 @@ class PublishedTagger(NerModule):
 
     def __init__(self, folder: str | Path, window_length: int = 512, context: int = 64) -> None:
         folder = Path(folder)
-        names = _label_names(folder)
+        names = label_names(folder)
         try:
             tags = OwnTags.read(names)
         except UserError as error:
             raise UserError(f"{folder}: {error}") from None
-        try:
+        with loading(folder):
             super().__init__(
                 types=tags.labels.types,
                 encoder=encoder_config(folder, names, None, 1),
@@ -175,12 +176,7 @@ class PublishedTagger(NerModule):
                 optimizer={},
                 pretrained=folder,
             )
-        except (OSError, RuntimeError, SafetensorError) as error:
-            problem = str(error).strip().partition("\n")[0]
-            if "mismatched" in problem:  # the library's report is a table
-                problem = "they have other shapes than config.json says; does id2label name all?"
-            raise UserError(f"{folder}: its weights cannot be loaded: {problem}") from None
-        _check_head(self.encoder, folder)
+        check_head(self.encoder, folder)
         length = min(window_length, _longest(self.encoder) or window_length)
         self.hparams.window.update(length=length, context=min(context, length // 4))
         self.own_tags = tags
@@ -213,7 +209,19 @@ class PublishedTagger(NerModule):
             )  # fmt: skip
 
 
-def _label_names(folder: Path) -> tuple[str, ...]:
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """What is wrong with the weights of a folder, in one line: UserError."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        problem = str(error).strip().partition("\n")[0]
+        if "mismatched" in problem:  # the library's report is a table
+            problem = "they have other shapes than config.json says; does id2label name all?"
+        raise UserError(f"{folder}: its weights cannot be loaded: {problem}") from None
+
+
+def label_names(folder: Path) -> tuple[str, ...]:
     """The checkpoint's tags, in the order of its outputs."""
     try:
         config: Any = read_json(folder / "config.json")
@@ -244,7 +252,7 @@ def _stored(folder: Path) -> set[str]:
     return set(torch.load(folder / "pytorch_model.bin", map_location="meta", weights_only=True))
 
 
-def _check_head(model: PreTrainedModel, folder: Path) -> None:
+def check_head(model: PreTrainedModel, folder: Path) -> None:
     """UserError if the weights lack the classifier, which then is random; a warning if they hold
     more than is used, a CRF for instance."""
     encoder = f"{model.base_model_prefix}."

@@ -11,6 +11,7 @@ metrics.json       written last: its presence says that the run ended well
 train.log
 evaluations/       one folder for each, the run's own parts first: predictions.jsonl, metrics.json,
                    analysis.json, report.html
+export/            what export.py makes of it
 metrics.csv, tensorboard/, wandb/, tracker.json    what trackers write, and which W&B run it is
 """
 
@@ -32,6 +33,7 @@ CONFIG, SPLIT, DATA_REPORT, HISTORY, METRICS, LOG, CALIBRATION, ANALYSIS, PAGE =
     "config.yaml", "split.json", "data_report.json", "history.json", "metrics.json", "train.log",
     "calibration.json", "analysis.json", "report.html",
 )  # fmt: skip
+EXPORT_SETTINGS = "medner.json"  # in an exported model's folder
 BEST, LAST = Path("checkpoints", "best.ckpt"), Path("checkpoints", "last.ckpt")
 _LOCK = ".lock"
 _held: dict[Path, FileLock] = {}
@@ -197,10 +199,20 @@ def find_checkpoint(config: DictConfig) -> tuple[Path | None, Path]:
             raise UserError(f"ckpt_path={checkpoint}: there is no such file")
         run = checkpoint.resolve().parent.parent
         return (run if (run / CONFIG).is_file() else None), checkpoint
-    run = Path(config.run) if config.run is not None else newest(config.output_dir)
+    run = trained_run(config.run, config.output_dir)
+    return run, run / BEST
+
+
+def trained_run(run: str | None, output_dir: str) -> Path:
+    """The folder of the run that is asked for, or of the newest, with a finished best checkpoint.
+
+    Raises:
+        UserError: if it is no run's folder, or has none.
+    """
+    run = Path(run) if run is not None else newest(output_dir)
     if not run.is_dir():
         raise UserError(f"run={run}: there is no such folder")
     load_config(run)
     if not (run / BEST).is_file():
         raise UserError(f"run={run}: no finished best checkpoint ({BEST})")
-    return run, run / BEST
+    return run

@@ -216,6 +216,19 @@ class ReportConfig:
     output_dir: str = "runs"
 
 
+@dataclass
+class ExportConfig:
+    run: str | None = None  # folder of a run; null: the newest below output_dir
+    output: str | None = None  # the folder to write; null: export in the run's
+    overwrite: bool = False  # an earlier export there is replaced
+    onnx: bool = False  # write onnx/model.onnx too; needs medner[onnx]
+    language: str | None = None  # of the texts, as en; null: known of the corpora that ship only
+    push: str | None = None  # owner/name: upload it to this repository on the hub
+    private: bool = True  # what is uploaded is seen by its owner alone
+    output_dir: str = "runs"
+    corpora_dir: str = "corpora"
+
+
 def register() -> None:
     """Make the schemas and the resolvers known, for the files in conf/."""
     OmegaConf.register_new_resolver("project_dir", lambda: str(PROJECT), replace=True)
@@ -225,6 +238,7 @@ def register() -> None:
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="report_schema", node=ReportConfig)
+    store.store(name="export_schema", node=ExportConfig)
 
 
 def _run_id() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from medner.documents import Document
 from medner.predictions import Prediction
 from medner.runs import BEST, label, load_config
+from medner.scoring.temperature import Calibrator
 from medner.system_output import read_output
 
 
@@ -18,6 +19,7 @@ class System:
     ``types`` are those that it knows or, where not ``complete``, those that it predicted.
     ``folder`` takes its evaluations; ``source`` is the file or folder that it comes from, and
     ``run`` the folder of the training behind it, if there is one; ``details`` are for metrics.json.
+    ``calibrator`` is what it says itself of its confidences; a run's are in its folder.
     ``predict`` takes documents and gives their predictions,
     in the system's types and the documents' order.
     """
@@ -30,6 +32,7 @@ class System:
     complete: bool = True
     run: Path | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    calibrator: Calibrator | None = None
 
 
 def from_output(
@@ -93,7 +96,7 @@ def from_checkpoint(
 def from_hub(
     name: str, source: Path, folder: Path, *, precision: str, device_batch: int, accelerator: str
 ) -> System:
-    """A token classifier that others have published.
+    """A token classifier that others have published, or that was exported from a run.
 
     Args:
         name: as on the hub, or of its folder.
@@ -103,11 +106,11 @@ def from_hub(
     Raises:
         ConfigError: if a card is asked for that is not there; UserError: if it is none.
     """
+    from medner.exported import read_tagger
     from medner.hardware import check_card
-    from medner.published import PublishedTagger
 
     check_card(accelerator, f"trainer.accelerator={accelerator}")
-    module = PublishedTagger(source)
+    module = read_tagger(source)
     return System(
         label=name,
         types=module.labels.types,
@@ -115,6 +118,7 @@ def from_hub(
         source=source,
         predict=_predictor(module, precision, device_batch, accelerator),
         details={"hf_model": name, "precision": precision},
+        calibrator=getattr(module, "calibrator", None),
     )
 
 
