@@ -33,13 +33,12 @@ def export(config: DictConfig, _: Path) -> None:
     if config.push:
         check_push(config.push)
     log.info("run: %s", run)
-    card = model_card(run, config.push, config.language, config.onnx)
     stored = run / CALIBRATION
     calibrator = Calibrator.from_dict(read_json(stored)) if stored.is_file() else None
     documents = documents_to_compare(run, config.corpora_dir)
 
     from medner import export_check
-    from medner.exported import write_model
+    from medner.exported import has_word_pieces, write_model
     from medner.module import NerModule
     from medner.onnx_model import ONNX, write_onnx
 
@@ -54,6 +53,7 @@ def export(config: DictConfig, _: Path) -> None:
             write_onnx(unfinished / ONNX, module.encoder)
             same = export_check.check_onnx(unfinished, module, documents)
             log.info("ONNX Runtime: the same spans for %s", same)
+        card = model_card(run, config.push, config.language, has_word_pieces(module), config.onnx)
         with written_whole(unfinished / "README.md") as file:
             file.write(card)
     log.info("written: %s; its README.md is to be read before others see it", folder)

@@ -128,3 +128,9 @@ def write_model(folder: Path, module: NerModule, calibrator: Calibrator | None) 
             file.write(text)
     settings = Settings(window["length"], window["context"], calibrator)
     write_json(folder / EXPORT_SETTINGS, settings.to_dict())
+
+
+def has_word_pieces(module: NerModule) -> bool:
+    """Whether its tokenizer marks the tokens that go on with a word, as ``##ing``."""
+    tokenizer = TokenizerFiles(module.hparams.tokenizer_files).tokenizer()
+    return bool(getattr(tokenizer.model, "continuing_subword_prefix", None))

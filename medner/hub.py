@@ -47,12 +47,15 @@ def push(folder: Path, name: str, private: bool) -> str:
                 "Make it private on the hub, take another name, or say private=false"
             )
         hub.upload_folder(
-            repo_id=name, folder_path=folder, commit_message="A model trained with MedNER"
+            repo_id=name,
+            folder_path=folder,
+            commit_message="A model trained with MedNER",
+            delete_patterns=["onnx/*"],  # that of an earlier model is no part of this one
         )
     except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
         problem = str(error).strip().splitlines()[0]
+        again = f"hf upload {name} {folder}" + (" --private" if private else "")
         raise UserError(
-            f"push={name}: {problem}; the export is in {folder}, to upload it: "
-            f"hf upload {name} {folder}"
+            f"push={name}: {problem}; the export is in {folder}, to upload it: {again}"
         ) from None
     return str(address)

@@ -59,6 +59,7 @@ class Result:
     on them. ``overall`` and the rows of ``types`` (type, its figures) are strict scores, the
     intervals 95 % of the resamples of documents, None where these are too few. ``maps``: the
     corpus's types and what of the model's is taken for each; empty if they are the same.
+    ``calibration_error``: of spans, ``before`` the temperature and ``after``, as far as known.
     """
 
     corpus: str
@@ -71,7 +72,7 @@ class Result:
     intervals: Mapping[str, Any] | None
     label_map: str
     maps: tuple[str, ...]
-    calibration: Mapping[str, Any] | None
+    calibration_error: Mapping[str, float]
 
     @property
     def title(self) -> str:
@@ -86,11 +87,14 @@ class Result:
         return f" ({found[0]:.3f} to {found[1]:.3f})" if found else ""
 
 
-def model_card(run: Path, name: str | None, language: str | None, onnx: bool) -> str:
+def model_card(
+    run: Path, name: str | None, language: str | None, word_pieces: bool, onnx: bool
+) -> str:
     """The card's text, with its metadata in front.
 
     Args:
         name: owner/name of the model on the hub, if it is to have one.
+        word_pieces: whether the tokenizer says itself which tokens go on with a word.
         language: of the texts, a code of ISO 639; None: as far as it is known.
         onnx: whether onnx/model.onnx is there.
 
@@ -107,6 +111,9 @@ def model_card(run: Path, name: str | None, language: str | None, onnx: bool) ->
         "metadata": _metadata(config, encoder, results, name, language, onnx).to_yaml().strip(),
         "title": label(config),
         "name": name or "FOLDER",
+        # how it makes spans of tokens (against MedNER's, of MiniLM: F1 .72 by this one, .57 by
+        # "simple"); without word pieces it takes punctuation for a part of words
+        "aggregation": "average" if word_pieces else "simple",
         "stride": min(2 * config.window.context, config.window.length // 4),
         "config": config,
         "report": report,
@@ -168,7 +175,7 @@ def _result(
         name, part = corpus, data
     elif part not in PARTS:
         name, part = data, None
-    confidence = analysis["confidence"]
+    spans = analysis["confidence"]["spans"]
     types = sorted(scores["types"].items(), key=lambda item: (-item[1]["gold"], item[0]))
     return Result(
         corpus=name,
@@ -181,7 +188,9 @@ def _result(
         intervals=analysis["intervals"],
         label_map=metrics["label_map"],
         maps=_maps(folder / "label_map.yaml"),
-        calibration=confidence["spans"] if confidence else None,
+        calibration_error={
+            stage: spans[stage]["ece_mass"] for stage in ("before", "after") if stage in spans
+        },
     )
 
 

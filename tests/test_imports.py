@@ -21,13 +21,14 @@ ORDER = [
     "scoring.mentions", "scoring.confidence", "scoring.calibration", "scoring.temperature",
     "scoring.confidence_report", "scoring.map_counts", "scoring.map_search", "scoring.map_effects",
     "scoring.type_matrix", "scoring.mending", "scoring.alignment", "data_report",
-    "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "download",
-    "releases", "sources", "resume", "parts", "gold", "sharing", "windows", "decoding", "reach",
-    "analysis",
+    "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "hub",
+    "download", "releases", "sources", "resume", "parts", "gold", "sharing", "windows", "decoding",
+    "reach", "analysis",
     "hardware", "encoder", "datamodule", "module", "cost", "checkpoints", "training", "published",
-    "systems", "evaluation_files", "comparison", "trained_runs", "report", "report.templates",
-    "report.tables", "report.plots", "report.browser", "report.page", "report.overview",
-    "evaluation", "wandb_run", "tracking", "estimate", "repetition",
+    "exported", "onnx_model", "export_check", "systems", "evaluation_files", "comparison",
+    "trained_runs", "report", "report.templates", "report.tables", "report.plots", "report.browser",
+    "report.page", "report.overview", "model_card", "evaluation", "wandb_run", "tracking",
+    "estimate", "repetition",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("analysis") + 1]
 

@@ -5,10 +5,12 @@ import re
 import shlex
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, Run
+from hub_server import TOKEN, hub
 from test_config import composed
 from test_evaluate_systems import published
 
@@ -120,9 +122,10 @@ def test_the_readme_shows_the_study_s_commands_and_none_unknown() -> None:
     assert other <= MAKE
 
 
-def test_what_is_shown_composes() -> None:
+def test_what_is_shown_composes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps and options of Hydra's own are left to the slow tests, which run everything."""
-    pages = ("README.md", "docs/own_corpus.md", "docs/scores.md", "docs/report.md")
+    monkeypatch.setattr("medner.config.find_spec", bool)  # as if every package were installed
+    pages = ("README.md", *(f"docs/{page.name}" for page in sorted(ROOT.glob("docs/*.md"))))
     shown = [line for page in pages for block in blocks(page) for line in commands(block)]
     composable = 0
     for line in [*shown, *quickstart()]:
@@ -194,6 +197,29 @@ def test_the_page_on_reports(run: Run, place: Path, mirror: Path) -> None:
     run_all(run, [words_of(line.partition(": ")[2], mirror), ours[3]], place)
     tables = next(iter(sorted(place.glob("runs/*_report"), reverse=True))).glob("scores_*.csv")
     assert "scores_ncbi_test.csv" in {table.name for table in tables}
+
+
+@pytest.mark.slow
+def test_the_page_on_exports(
+    run: Run, place: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for ONNX where its packages are not installed."""
+    train = ["train.py", "model=biobert", "trainer.max_epochs=1", "logger=none"]
+    run_all(run, [[*train, "model.weights=random", f"hub_mirror={mirror}"]], place)
+    newest_run(place)
+    shown = blocks("docs/export.md")
+    has_onnx = all(map(find_spec, ("onnx", "onnxscript", "onnxruntime")))
+    with hub() as server:
+        env = {"HF_ENDPOINT": server.address, "HF_HUB_OFFLINE": "0", "HF_TOKEN": TOKEN}
+        for line in [line for block in shown for line in commands(block)]:
+            if line.startswith("python ") and (has_onnx or "onnx=true" not in line):
+                run(*shlex.split(line)[1:], cwd=place, env=env if "push=" in line else None).well()
+        assert "README.md" in server.repositories["OWNER/NAME"].files
+    assert (place / "model" / "model.safetensors").is_file()
+    monkeypatch.chdir(place)
+    for block in shown:
+        if block.startswith("from transformers"):
+            exec(compile(block, "page", "exec"), {})
 
 
 @pytest.mark.slow
