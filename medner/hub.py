@@ -3,9 +3,8 @@
 import sys
 from pathlib import Path
 
-import httpx
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HTTPError  # of all that its client can meet
 
 from medner.errors import UserError
 from medner.pretrained import hub_out_of_reach
@@ -52,7 +51,7 @@ def push(folder: Path, name: str, private: bool) -> str:
             commit_message="A model trained with MedNER",
             delete_patterns=["onnx/*"],  # that of an earlier model is no part of this one
         )
-    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
+    except (HTTPError, OSError, ValueError) as error:
         problem = str(error).strip().splitlines()[0]
         again = f"hf upload {name} {folder}" + (" --private" if private else "")
         raise UserError(

@@ -27,6 +27,7 @@ class HubServer(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.cards: list[str] = []  # that were to be looked at
         self.refuses = False  # to write
+        self.hangs_up = False  # when a commit comes
 
     @property
     def address(self) -> str:
@@ -45,6 +46,8 @@ class Answer(BaseHTTPRequestHandler):
     def _answer(self, body: bytes) -> None:
         path = urlsplit(self.path).path
         self.server.asked.append(f"{self.command} {path}")
+        if self.server.hangs_up and "/commit/" in path:
+            return
         status, answer = self._respond(path, body)
         data = json.dumps(answer).encode()
         self.send_response(status)

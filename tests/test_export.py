@@ -308,5 +308,8 @@ def test_a_hub_that_refuses_leaves_the_folder(run: Run, trained: Path, tmp_path:
         assert error.endswith(f"to upload it: hf upload me/tagger {tmp_path}/model --private")
         assert (tmp_path / "model" / "README.md").is_file()
         assert server.repositories == {}
+        server.refuses, server.hangs_up = False, True
+        error = run(*words, "overwrite=true", env=online(server.address, tmp_path)).error()
+        assert "Server disconnected" in error and error.endswith(" --private")
     error = run(*words, "overwrite=true", env=online("http://127.0.0.1:1", tmp_path)).error()
     assert "127.0.0.1 is out of reach" in error
