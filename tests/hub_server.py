@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 TOKEN = "hf_a_token_of_the_tests"
@@ -27,7 +28,7 @@ class HubServer(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.cards: list[str] = []  # that were to be looked at
         self.refuses = False  # to write
-        self.hangs_up = False  # when a commit comes
+        self.hangs_up = False  # when it is asked about a repository: no client tries that again
 
     @property
     def address(self) -> str:
@@ -46,7 +47,7 @@ class Answer(BaseHTTPRequestHandler):
     def _answer(self, body: bytes) -> None:
         path = urlsplit(self.path).path
         self.server.asked.append(f"{self.command} {path}")
-        if self.server.hangs_up and "/commit/" in path:
+        if self.server.hangs_up and path.startswith("/api/models/"):
             return
         status, answer = self._respond(path, body)
         data = json.dumps(answer).encode()
@@ -118,3 +119,9 @@ def hub() -> Iterator[HubServer]:
     yield server
     server.shutdown()
     server.server_close()
+
+
+def online(address: str, home: Path, token: str | None = TOKEN) -> dict[str, str]:
+    """The environment of a process for which this is the hub."""
+    env = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HOME": str(home)}
+    return env | ({"HF_TOKEN": token} if token else {})

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from conftest import MENTIONS, ROOT, Ended, Run
-from hub_server import TOKEN, hub
+from hub_server import hub, online
 from huggingface_hub import ModelCard
 from test_cli import SHORT, one_run, read_json
 from test_exported import outspoken, spans
@@ -250,12 +250,7 @@ def test_onnx_is_compared_too(run: Run, trained: Path, tmp_path: Path) -> None:
     assert "onnx" in card.data.tags and "`onnx/model.onnx` is the same in ONNX" in card.text
 
 
-# ---------------------------------------------------------------- the hub
-
-
-def online(address: str, home: Path, token: str | None = TOKEN) -> dict[str, str]:
-    env = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HOME": str(home)}
-    return env | ({"HF_TOKEN": token} if token else {})
+# ---------------------------------------------------------------- the hub (see test_hub.py)
 
 
 def test_nothing_is_asked_of_the_hub_unless_it_is_told(
@@ -269,9 +264,8 @@ def test_nothing_is_asked_of_the_hub_unless_it_is_told(
 
 def test_it_is_uploaded_for_its_owner_alone(run: Run, trained: Path, tmp_path: Path) -> None:
     with hub() as server:
-        env = online(server.address, tmp_path)
         words = ("export.py", f"run={trained}", f"output={tmp_path}/model", "push=me/tagger")
-        ended = run(*words, env=env).well()
+        ended = run(*words, env=online(server.address, tmp_path)).well()
         assert ended.stdout.splitlines()[-1] == (
             f"uploaded, for its owner to see: {server.address}/me/tagger"
         )
@@ -282,34 +276,16 @@ def test_it_is_uploaded_for_its_owner_alone(run: Run, trained: Path, tmp_path: P
         assert 'model="me/tagger"' in written["README.md"].decode()
         assert server.cards == [written["README.md"].decode()]
 
-        # again, for everybody: and what is of an earlier model goes
-        repository.files["onnx/model.onnx"] = b"of earlier weights"
-        repository.files["notes.txt"] = b"the owner's"
-        run(*words, "private=false", "overwrite=true", env=env).well()
-        assert set(repository.files) == {*written, "notes.txt"}
 
-        # a repository that everybody can see gets nothing by mistake
-        repository.private = False
-        repository.files.clear()
-        error = run(*words, "overwrite=true", env=env).error()
-        assert "push=me/tagger: it is there already and everybody can see it; nothing" in error
-        assert repository.files == {}
-
-
-def test_a_hub_that_refuses_leaves_the_folder(run: Run, trained: Path, tmp_path: Path) -> None:
+def test_a_hub_that_cannot_take_it_is_told_of_before_torch(
+    run: Run, trained: Path, tmp_path: Path
+) -> None:
     words = ("export.py", f"run={trained}", f"output={tmp_path}/model", "push=me/tagger")
     with hub() as server:
-        error = run(*words, env=online(server.address, tmp_path, token=None)).error()
+        env = online(server.address, tmp_path, token=None)
+        error = run(*words, env=env, torch=False).error()
         assert "push=me/tagger: no token for the hub; `hf auth login`, or set HF_TOKEN" in error
-        assert not (tmp_path / "model").exists()
-        server.refuses = True
-        error = run(*words, env=online(server.address, tmp_path)).error()
-        assert error.startswith("error: push=me/tagger: ") and "403" in error
-        assert error.endswith(f"to upload it: hf upload me/tagger {tmp_path}/model --private")
-        assert (tmp_path / "model" / "README.md").is_file()
-        assert server.repositories == {}
-        server.refuses, server.hangs_up = False, True
-        error = run(*words, "overwrite=true", env=online(server.address, tmp_path)).error()
-        assert "Server disconnected" in error and error.endswith(" --private")
-    error = run(*words, "overwrite=true", env=online("http://127.0.0.1:1", tmp_path)).error()
-    assert "127.0.0.1 is out of reach" in error
+        assert server.asked == []
+    error = run(*words, env=online("http://127.0.0.1:1", tmp_path), torch=False).error()
+    assert "push=me/tagger: 127.0.0.1 is out of reach" in error
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Run
-from hub_server import TOKEN, hub
+from hub_server import hub, online
 from test_config import composed
 from test_evaluate_systems import published
 
@@ -210,7 +210,7 @@ def test_the_page_on_exports(
     shown = blocks("docs/export.md")
     has_onnx = all(map(find_spec, ("onnx", "onnxscript", "onnxruntime")))
     with hub() as server:
-        env = {"HF_ENDPOINT": server.address, "HF_HUB_OFFLINE": "0", "HF_TOKEN": TOKEN}
+        env = online(server.address, place)
         for line in [line for block in shown for line in commands(block)]:
             if line.startswith("python ") and (has_onnx or "onnx=true" not in line):
                 run(*shlex.split(line)[1:], cwd=place, env=env if "push=" in line else None).well()
