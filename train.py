@@ -11,13 +11,15 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medner.config import resolve
-from medner.data_report import corpus_details, describe_encoding, encoding_details, encoding_line
+from medner.data_report import corpus_details
+from medner.encoding_report import describe_encoding, encoding_details, encoding_line
 from medner.errors import ConfigError
 from medner.files import read_json, write_json
 from medner.gold import Gold, read_gold
 from medner.labels import Labels
 from medner.launch import jobs_table, launch
-from medner.parts import Parts, own_parts, read_and_split
+from medner.leaks import Leak, shared_line, shared_with_training
+from medner.parts import Parts, own_parts, read_and_split, warn
 from medner.prediction_files import write_predictions
 from medner.pretrained import locate
 from medner.resume import changes, own_options
@@ -54,9 +56,12 @@ def train(config: DictConfig, run: Path) -> None:
     parts, report = read_again(config, run) if config.run or config.repeat else begin(config, run)
     pretrained = None if config.run else find_model(config, config.model.weights == "pretrained")
     labels = Labels.of(chain.from_iterable(parts.values()))
-    gold = read_gold(config.eval_dataset, config.corpora_dir, None) if config.eval_dataset else None
-    if gold:
-        gold = gold.fitted(labels.types)
+    gold = None
+    if config.eval_dataset:
+        gold = read_gold(config.eval_dataset, config.corpora_dir, None).fitted(labels.types)
+        shared = shared_with_training(gold.name, gold.documents, parts["train"])
+        report["evaluation"] = shared.to_dict()
+        log.log(logging.WARNING if shared.twins else logging.INFO, "%s", shared_line(shared))
 
     from medner import cost
     from medner.checkpoints import Saved, read_saved
@@ -109,12 +114,18 @@ def begin(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
 
 
 def read_again(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
-    """The documents of an earlier run by part, and its data report, to go on with or to repeat."""
+    """The documents of an earlier run by part, and its data report, to go on with or to repeat.
+
+    Its split is not judged again, but if it leaks, that is said again.
+    """
     earlier = run if config.run else Path(config.repeat)
     _, parts = own_parts(earlier, config.data, config.corpora_dir)
     if not config.run:
         write_json(run / SPLIT, read_json(earlier / SPLIT))
-    return parts, read_json(earlier / DATA_REPORT)
+    report = read_json(earlier / DATA_REPORT)
+    # of an older program's run it is not known
+    warn([Leak.from_dict(saved) for saved in report["split"].get("leaks", ())])
+    return parts, report
 
 
 def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
@@ -185,14 +196,12 @@ def score_best(
 def dry_run(config: DictConfig, run: Path) -> None:
     """Say what a run would read, split, lose and take; nothing is trained or left behind."""
     discard(run)
-    parts, _, report = read_and_split(config)
+    parts, split, report = read_and_split(config)
     labels = Labels.of(chain.from_iterable(parts.values()))
+    log.info("%s\n", corpus_details(report, split))
     if config.eval_dataset:
-        gold = read_gold(config.eval_dataset, config.corpora_dir, None)
-        gold = gold.fitted(labels.types)
-        for line in gold.lines(labels.types, None):
-            log.info("%s", line)
-    log.info("%s\n", corpus_details(report))
+        gold = read_gold(config.eval_dataset, config.corpora_dir, None).fitted(labels.types)
+        log.info("%s\n", "\n".join(gold.lines(labels.types, parts["train"])))
     # time and tokens need its shape and its tokenizer alone
     pretrained = find_model(config, weights=False)
 
@@ -256,9 +265,8 @@ def describe(config: DictConfig, parts: Parts, data: Any) -> dict[str, Any]:
     """The part of the data report that a tokenizer is needed for."""
     return describe_encoding(
         config.data.flatten,
-        tokens={part: sum(map(len, data.tokenised[part])) for part in parts},
-        windows={part: len(data.windows[part]) for part in parts},
-        documents=list(chain.from_iterable(parts.values())),
+        parts={part: data.documents(part) for part in parts},
+        windows=data.windows,
         reachable=data.reachable(),
     )
 

@@ -8,12 +8,13 @@ from omegaconf import OmegaConf
 
 from medner.analysis import Analysis, Training, analyse
 from medner.data_report import fingerprint
+from medner.documents import Document
 from medner.errors import UserError
-from medner.files import write_json, written_whole
+from medner.files import read_json, write_json, written_whole
 from medner.gold import Gold
 from medner.prediction_files import read_predictions, write_predictions
 from medner.report.page import write_page
-from medner.runs import ANALYSIS, METRICS, PAGE
+from medner.runs import ANALYSIS, METRICS, PAGE, SPLIT
 from medner.scoring.label_map import LabelMap, map_predictions
 from medner.scoring.map_search import best_map
 from medner.scoring.matching import Scores, score, table
@@ -46,7 +47,10 @@ def evaluate(
         gold = replace(gold, label_map=_best_map(system, gold, development))
     else:
         gold = gold.fitted(system.types, system.complete)
-    for line in gold.lines(system.types, system.run, system.complete):
+    known = training.documents
+    if known is None and system.run and (system.run / SPLIT).is_file():
+        known = [Document(id, "") for id in read_json(system.run / SPLIT)["parts"]["train"]]
+    for line in gold.lines(system.types, known, system.complete):
         log.info("%s", line)
     replaced = results_folder(system, gold).exists()
     found, folder = record(system, gold, training, text)

@@ -1,6 +1,6 @@
 """The documents that a model is scored on, at home or away."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from medner.corpora import Corpus
 from medner.data_report import describe_corpus, reading_lines
 from medner.documents import Document
 from medner.errors import ConfigError, UserError
-from medner.files import read_json
 from medner.id_files import count, some
+from medner.leaks import shared_line, shared_with_training
 from medner.parts import own_parts
 from medner.runs import SPLIT, load_config
 from medner.scoring.label_map import SAME_NAMES, LabelMap, by_name
@@ -70,13 +70,17 @@ class Gold:
         return self
 
     def lines(
-        self, model_types: Collection[str], run: Path | None, complete: bool = True
+        self,
+        model_types: Collection[str],
+        training: Sequence[Document] | None,
+        complete: bool = True,
     ) -> list[str]:
         """What should be known before the scores are read.
 
         Args:
             model_types: as of ``fitted``.
-            run: the model's, with its split; None where only a checkpoint is left.
+            training: the documents that the model was trained on, perhaps without their texts; None
+                if they are not known.
         """
         entities = sum(len(document.entities) for document in self.documents)
         lines = [
@@ -91,13 +95,15 @@ class Gold:
                 lines.append(f"  not in this corpus, so wrong wherever predicted: {some(missing)}")
             if complete and (unknown := sorted(set(self.types) - set(model_types))):
                 lines.append(f"  not known to the model, so all missed: {some(unknown)}")
-        if run and (run / SPLIT).is_file():
-            trained = set(read_json(run / SPLIT)["parts"]["train"])
-            seen = [document.id for document in self.documents if document.id in trained]
-            if seen:
+        if training is not None:
+            shared = shared_with_training(self.name, self.documents, training)
+            if any(document.text for document in training):
+                lines.append(f"  {shared_line(shared)}")
+            ids = {document.id for document in training} - set(shared.twins)
+            if same := [document.id for document in self.documents if document.id in ids]:
                 lines.append(
-                    f"  {count(len(seen), 'document')} of {len(self.documents)} have ids that the "
-                    f"model was trained on ({some(seen)}): if they are the same documents, the "
+                    f"  {count(len(same), 'document')} of {len(self.documents)} have ids that the "
+                    f"model was trained on ({some(same)}): if they are the same documents, the "
                     "score says nothing about new ones"
                 )
         return lines

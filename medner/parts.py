@@ -9,12 +9,19 @@ from omegaconf import DictConfig
 
 from medner.config import uses_official_split
 from medner.corpora import Corpus
-from medner.data_report import corpus_lines, describe_corpus, describe_split, fingerprint
+from medner.data_report import (
+    corpus_lines,
+    describe_corpus,
+    describe_split,
+    fingerprint,
+    mention_lines,
+)  # fmt: skip
 from medner.documents import Document
 from medner.duplicates import find_groups
 from medner.errors import UserError
 from medner.files import read_json
 from medner.id_files import check_known, read_groups, read_ids
+from medner.leaks import Leak, find_leaks, leak_line
 from medner.runs import DATA_REPORT, SPLIT
 from medner.sources import open_corpus
 from medner.split import Split, make_split
@@ -24,15 +31,20 @@ Parts = Mapping[str, Sequence[Document]]
 
 
 def read_and_split(config: DictConfig) -> tuple[Parts, Split, dict[str, Any]]:
-    """The documents of each part, the split, and the data report so far."""
+    """The documents of each part, the split, and the data report so far; all of it is logged.
+
+    Raises:
+        UserError: if the split leaks (see :func:`judge`) or cannot be had; as of ``open_corpus``.
+    """
     corpus = open_corpus(config.data, config.corpora_dir)
     by_id = {document.id: document for document in corpus.documents}
     wanted = config.data.split
-    groups = find_groups(corpus.documents)
+    found = find_groups(corpus.documents)
     given_groups = read_groups(wanted.groups) if wanted.groups else []
     check_known((id for group in given_groups for id in group), by_id, wanted.groups)
     test_ids = read_ids(wanted.test_ids) if wanted.test_ids else ()
     check_known(test_ids, by_id, wanted.test_ids)
+    groups = [*found.groups, *given_groups]
     official = uses_official_split(config)
     if official and not corpus.parts:
         patterns = ", ".join(f"{part}: {pattern}" for part, pattern in config.data.parts.items())
@@ -49,14 +61,57 @@ def read_and_split(config: DictConfig) -> tuple[Parts, Split, dict[str, Any]]:
         fold=wanted.fold,
         test_ids=test_ids,
         official=corpus.parts if official else None,
-        groups=[*groups.groups, *given_groups],
+        groups=groups if wanted.grouped else (),
     )
+    leaks = find_leaks(split.parts, groups)
     report = describe_corpus(corpus)
-    report["split"] = describe_split(split, corpus.documents, groups, len(given_groups), official)
+    report["split"] = describe_split(
+        split, corpus.documents, found, leaks, given_groups=len(given_groups), official=official
+    )
     for line in corpus_lines(report):
+        log.info("%s", line)
+    judge(leaks, config, official)
+    for line in mention_lines(report):
         log.info("%s", line)
     parts = {part: [by_id[id] for id in ids] for part, ids in split.parts.items() if ids}
     return parts, split, report
+
+
+def judge(leaks: Sequence[Leak], config: DictConfig, official: bool) -> None:
+    """Say whether a split leaks, and refuse it if so, unless it may.
+
+    Args:
+        official: the split is the corpus's own.
+
+    Raises:
+        UserError: if it leaks, but for ``data.split.allow_leak`` and a dry run.
+    """
+    if not any(leak.twins for leak in leaks):
+        log.info("%s", leak_line(leaks))
+        return
+    wanted = config.data.split
+    if wanted.allow_leak:
+        warn(leaks)
+        return
+    remedies = [] if wanted.grouped else ["keep twins together (data.split.grouped=true)"]
+    if official:
+        remedies.append("divide anew (data.split.official=false)")
+    elif wanted.test_ids:
+        remedies.append(f"put the twins of what is in {wanted.test_ids} there, too, or neither")
+    remedy = f"{', '.join(remedies)}, or let it leak (data.split.allow_leak=true)"
+    if not config.dry_run:
+        raise UserError(f"the split leaks: {leak_line(leaks)}; {remedy}")
+    log.warning("THE SPLIT LEAKS, and would be refused: %s; to train, %s", leak_line(leaks), remedy)
+
+
+def warn(leaks: Sequence[Leak]) -> None:
+    """Of a split that may leak, and does."""
+    if any(leak.twins for leak in leaks):
+        log.warning(
+            "THE SPLIT LEAKS (data.split.allow_leak=true): %s; scores on these say nothing about "
+            "new documents",
+            leak_line(leaks),
+        )
 
 
 def own_parts(run: Path, source: DictConfig, corpora_dir: str) -> tuple[Corpus, Parts]:

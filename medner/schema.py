@@ -56,8 +56,10 @@ class SplitConfig:
     folds: int | None = None  # cross-validation: `fold` (from 1) of `folds` is the test part
     fold: int | None = None
     test_ids: str | None = None  # file: ids of the test part, one a line
-    groups: str | None = None  # file: `document,group`, such as patients; never cut by a split
+    groups: str | None = None  # file: `document,group`, such as patients
     official: bool | None = None  # the corpus's own split: taken where there is one, unless false
+    grouped: bool = True  # twins (near-duplicates, one group) on one side; false: each for itself
+    allow_leak: bool = False  # train although what is scored has twins in training; the log says it
 
 
 @dataclass
