@@ -13,6 +13,13 @@ from omegaconf import DictConfig
 from medner.config import resolve
 from medner.data_report import corpus_details, describe_encoding, encoding_details, encoding_line
 from medner.errors import ConfigError
+from medner.factors import (
+    as_trained,
+    describe_training,
+    describe_truncation,
+    training_lines,
+    truncation_line,
+)  # fmt: skip
 from medner.files import read_json, write_json
 from medner.gold import Gold, read_gold
 from medner.labels import Labels
@@ -51,6 +58,7 @@ def train(config: DictConfig, run: Path) -> None:
     claim(run, again=config.run is not None)
     # what is wrong with the data or the model's name is said before torch is imported
     parts, report = read_again(config, run) if config.run or config.repeat else begin(config, run)
+    parts = prepare(config, parts, report)
     pretrained = None if config.run else find_model(config, config.model.weights == "pretrained")
     labels = Labels.of(chain.from_iterable(parts.values()))
     gold = read_gold(config.eval_dataset, config.corpora_dir, None) if config.eval_dataset else None
@@ -70,7 +78,8 @@ def train(config: DictConfig, run: Path) -> None:
         saved = Saved()
         report["encoding"] = describe(config, parts, data)
         write_json(run / DATA_REPORT, report)
-        log.info("%s", encoding_line(report))
+        for line in encoding_lines(report):
+            log.info("%s", line)
     save_config(run, config)
     (run / METRICS).unlink(missing_ok=True)  # it says that the run has ended
     loggers = make_loggers(config, run, saved.step if config.run else None)
@@ -111,6 +120,15 @@ def read_again(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
     if not config.run:
         write_json(run / SPLIT, read_json(earlier / SPLIT))
     return parts, read_json(earlier / DATA_REPORT)
+
+
+def prepare(config: DictConfig, parts: Parts, report: dict[str, Any]) -> Parts:
+    """The parts as they are trained on and scored; the report says what was done."""
+    prepared = as_trained(parts, config.data)
+    report["training_part"] = describe_training(parts, prepared, config.data)
+    for line in training_lines(report["training_part"]):
+        log.info("%s", line)
+    return prepared
 
 
 def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
@@ -174,6 +192,7 @@ def dry_run(config: DictConfig, run: Path) -> None:
     """Say what a run would read, split, lose and take; nothing is trained or left behind."""
     discard(run)
     parts, _, report = read_and_split(config)
+    parts = prepare(config, parts, report)
     labels = Labels.of(chain.from_iterable(parts.values()))
     if config.eval_dataset:
         gold = read_gold(config.eval_dataset, config.corpora_dir, None)
@@ -189,6 +208,8 @@ def dry_run(config: DictConfig, run: Path) -> None:
     module, data = build(config, labels, parts, pretrained, random=True)
     report["encoding"] = describe(config, parts, data)
     log.info("\n%s\n", encoding_details(report, chain.from_iterable(parts.values())))
+    for line in encoding_lines(report)[1:]:
+        log.info("%s", line)
     log.info("%s", Estimate.measure(config, module, data))
 
 
@@ -224,6 +245,7 @@ def build(
         window=dict(config.window),
         optimizer={name: config.trainer[name] for name in optimizer},
         seed=config.seed,
+        subtokens=config.data.subtokens,
         pretrained=None if random else folder,
     )
     return module, documents_for(module, config, parts)
@@ -242,13 +264,24 @@ def documents_for(module: Any, config: DictConfig, parts: Parts) -> Any:
 
 def describe(config: DictConfig, parts: Parts, data: Any) -> dict[str, Any]:
     """The part of the data report that a tokenizer is needed for."""
-    return describe_encoding(
+    encoding = describe_encoding(
         config.data.flatten,
         tokens={part: sum(map(len, data.tokenised[part])) for part in parts},
         windows={part: len(data.windows[part]) for part in parts},
         documents=list(chain.from_iterable(parts.values())),
         reachable=data.reachable(),
     )
+    if config.window.truncate:
+        describe_truncation(encoding, data.whole, data.tokenised)
+    return encoding
+
+
+def encoding_lines(report: dict[str, Any]) -> list[str]:
+    """What tokens and tags lose, and what is cut off."""
+    lines = [encoding_line(report)]
+    if "truncated" in report["encoding"]:
+        lines.append(truncation_line(report["encoding"]))
+    return lines
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def evaluate(
     training: Training,
     development: Gold | None = None,
     text: bool = True,
+    rulers: bool = False,
 ) -> tuple[Scores, Path]:
     """Predict, map, score, explain, and say so.
 
@@ -35,6 +36,7 @@ def evaluate(
         training: what is known of the system's.
         development: documents to choose the label map on, instead of taking the chosen one.
         text: whether report.html may hold the documents' texts.
+        rulers: whether to print what other ways of scoring make of it, which analysis.json has.
 
     Returns:
         The strict scores, and the folder that got predictions.jsonl, metrics.json, analysis.json
@@ -55,7 +57,7 @@ def evaluate(
     # as the file has them: whoever scores it again gets the same figures
     predictions = read_predictions(path, gold.documents)
     mapped = map_predictions(gold.label_map, gold.documents, predictions, gold.types)
-    found = analyse(gold, predictions, mapped, system.types, training)
+    found = analyse(gold, predictions, mapped, system.types, training, rulers)
     write_json(folder / ANALYSIS, found.details)
     if gold.label_map:
         with written_whole(folder / "label_map.yaml") as file:
