@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 
 from medner.config import resolve
 from medner.data_report import corpus_details
-from medner.encoding_report import describe_encoding, encoding_details, encoding_line
+from medner.encoding_report import describe_encoding, encoding_details, encoding_lines
 from medner.errors import ConfigError
+from medner.factors import as_trained, describe_training, training_lines
 from medner.files import read_json, write_json
 from medner.gold import Gold, read_gold
 from medner.labels import Labels
@@ -54,6 +55,7 @@ def train(config: DictConfig, run: Path) -> None:
     claim(run, again=config.run is not None)
     # what is wrong with the data or the model's name is said before torch is imported
     parts, report = read_again(config, run) if config.run or config.repeat else begin(config, run)
+    parts = prepare(config, parts, report)
     pretrained = None if config.run else find_model(config, config.model.weights == "pretrained")
     labels = Labels.of(chain.from_iterable(parts.values()))
     gold = None
@@ -77,7 +79,8 @@ def train(config: DictConfig, run: Path) -> None:
         saved = Saved()
         report["encoding"] = describe(config, parts, data)
         write_json(run / DATA_REPORT, report)
-        log.info("%s", encoding_line(report))
+        for line in encoding_lines(report):
+            log.info("%s", line)
     save_config(run, config)
     (run / METRICS).unlink(missing_ok=True)  # it says that the run has ended
     loggers = make_loggers(config, run, saved.step if config.run else None)
@@ -128,6 +131,15 @@ def read_again(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
     return parts, report
 
 
+def prepare(config: DictConfig, parts: Parts, report: dict[str, Any]) -> Parts:
+    """The parts as they are trained on and scored; the report says what was done."""
+    prepared = as_trained(parts, config.data)
+    report["training_part"] = describe_training(parts, prepared, config.data)
+    for line in training_lines(report["training_part"]):
+        log.info("%s", line)
+    return prepared
+
+
 def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
     """The module as it was saved last, and the documents for it."""
     import pytorch_lightning as pl
@@ -153,7 +165,7 @@ def score_best(
     ``report`` describes the corpus; ``step`` is the one at which training ended.
     """
     from medner import systems
-    from medner.analysis import Training, fit_calibrator
+    from medner.analysis import Training, fit_calibrator, read_epochs
     from medner.evaluation import evaluate, record
     from medner.module import NerModule
     from medner.tracking import log_part
@@ -169,11 +181,11 @@ def score_best(
         write_predictions(path, predictions, documents)
     calibrator = fit_calibrator(run, data.documents("validation"), config.confidence)
     write_json(run / CALIBRATION, calibrator.to_dict())
-    training = Training(data.documents("train"), calibrator)
+    training = Training(data.documents("train"), calibrator, epochs=read_epochs(run))
     for part in own:
         documents, path = data.documents(part), predictions_of(run, part)
         system, _ = systems.from_output(path, {part: documents}, run, allow_missing=False)
-        own_gold = Gold(part, config.data.path, tuple(documents), report, label_map=None)
+        own_gold = Gold.of(part, config.data, documents, report)
         found, folder = record(system, own_gold, training)
         scores[part] = found.scores
         log_part(loggers, part, found.scores, path, documents, step)
@@ -197,6 +209,7 @@ def dry_run(config: DictConfig, run: Path) -> None:
     """Say what a run would read, split, lose and take; nothing is trained or left behind."""
     discard(run)
     parts, split, report = read_and_split(config)
+    parts = prepare(config, parts, report)
     labels = Labels.of(chain.from_iterable(parts.values()))
     log.info("%s\n", corpus_details(report, split))
     if config.eval_dataset:
@@ -245,6 +258,7 @@ def build(
         window=dict(config.window),
         optimizer={name: config.trainer[name] for name in optimizer},
         seed=config.seed,
+        subtokens=config.data.subtokens,
         pretrained=None if random else folder,
     )
     return module, documents_for(module, config, parts)
@@ -267,6 +281,7 @@ def describe(config: DictConfig, parts: Parts, data: Any) -> dict[str, Any]:
         config.data.flatten,
         parts={part: data.documents(part) for part in parts},
         windows=data.windows,
+        whole=data.whole,
         reachable=data.reachable(),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from medner.corpora.conversion import REBUILT
 from medner.documents import Document
 from medner.id_files import count
 from medner.predictions import Prediction
@@ -14,7 +15,7 @@ from medner.tables import aligned
 from medner.windows import Window
 
 _LOST_TO = {
-    BEYOND: "lost to windows",
+    BEYOND: "lost to the window",
     INSIDE_TOKEN: "lost to the tokenizer",
     OVERLAPPING: "lost to flat tags: overlapping",
     DISCONTINUOUS: "lost to flat tags: discontinuous",
@@ -26,6 +27,7 @@ def describe_encoding(
     rule: str,
     parts: Mapping[str, Sequence[Document]],
     windows: Mapping[str, Sequence[Window]],
+    whole: Mapping[str, int],
     reachable: Sequence[Prediction],
 ) -> dict[str, Any]:
     """Tokens and windows by part, and which of the gold's entities are lost where.
@@ -34,10 +36,15 @@ def describe_encoding(
         rule: how overlapping entities are flattened.
         parts: the documents.
         windows: theirs.
+        whole: how many tokens they have, those included that are cut off.
         reachable: their gold, encoded and decoded again.
     """
     documents = list(chain.from_iterable(parts.values()))
     scores = score(documents, reachable)
+    tokens = {
+        part: sum(window.own_end - window.own_start for window in of_part)
+        for part, of_part in windows.items()
+    }
     read_to = _read_to(chain.from_iterable(windows.values()))
     return {
         "flatten": rule,
@@ -45,10 +52,8 @@ def describe_encoding(
         "entities": {
             part: sum(len(d.entities) for d in of_part) for part, of_part in parts.items()
         },
-        "tokens": {
-            part: sum(window.own_end - window.own_start for window in of_part)
-            for part, of_part in windows.items()
-        },
+        "tokens": tokens,
+        "tokens_cut": {part: whole[part] - tokens[part] for part in parts},
         "windows": {part: len(of_part) for part, of_part in windows.items()},
         "read_to_the_end": sum(read_to[d.id] >= _end(d.text) for d in documents),
         "across_windows": sum(map(_across, chain.from_iterable(windows.values()))),
@@ -90,13 +95,28 @@ def _across(window: Window) -> int:
     return sum(entity.start < seam < entity.end for entity in window.tokens.document.entities)
 
 
-def encoding_line(report: Mapping[str, Any]) -> str:
+def encoding_lines(report: Mapping[str, Any]) -> list[str]:
     """What the encoding loses, for the log of a run."""
     encoding = report["encoding"]
-    return (
+    return [
         f"tokens: {sum(encoding['tokens'].values())} in {sum(encoding['windows'].values())} "
-        f"windows; with flat tags they reach {encoding['reachable']['recall']:.3f} of the gold"
-    )
+        f"windows; with flat tags they reach {encoding['reachable']['recall']:.3f} of the gold",
+        *_cut_lines(encoding),
+    ]
+
+
+def _cut_lines(encoding: Mapping[str, Any]) -> list[str]:
+    """What truncation costs, if there is any."""
+    cut = sum(encoding["tokens_cut"].values())
+    if not cut:
+        return []
+    tokens, entities = (sum(encoding[name].values()) for name in ("tokens", "entities"))
+    lost = sum(loss["why"] == BEYOND for loss in encoding["lost_entities"])
+    return [
+        f"truncated (window.truncate): {cut / (tokens + cut):.1%} of the tokens and "
+        f"{lost / max(1, entities):.1%} of the entities ({lost} of {entities}) are cut off, and "
+        "nothing is found there"
+    ]
 
 
 def encoding_details(report: Mapping[str, Any], documents: Iterable[Document]) -> str:
@@ -110,6 +130,7 @@ def encoding_details(report: Mapping[str, Any], documents: Iterable[Document]) -
         f"{encoding['read_to_the_end']} of {count(encoding['documents'], 'document')} are read to "
         f"the end, and {encoding['across_windows']} entities across two windows are decoded in one "
         "piece",
+        *_cut_lines(encoding),
         "",
         _losses(report),
         f"(data.flatten={encoding['flatten']}; a run lists what is lost in its data_report.json)",
@@ -131,14 +152,10 @@ def _losses(report: Mapping[str, Any]) -> str:
         column.append(column[0] - sum(column[1:]))
         recalls.append(f"{column[-1] / max(1, column[0]):.4f}")
     body = zip(*columns, strict=True)
-    unknown = f", {len(report['skipped'])} documents aside" if report["skipped"] else ""
-    before = report["passed_over"].get("entities", 0)
-    empty = [""] * (len(columns) - 1)
     return aligned(
         [
             ("entities", "all", *encoding["entities"]),
-            ("in the files", str(before + columns[0][0]), *empty),
-            (f"lost in reading{unknown}", str(before), *empty),
+            *_conversion_rows(report),
             *(
                 (head, *map(str, row))
                 for head, row in zip([*heads, "within reach"], body, strict=True)
@@ -146,6 +163,26 @@ def _losses(report: Mapping[str, Any]) -> str:
             ("best recall", *recalls),
         ]
     )
+
+
+def _conversion_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """What the files hold, and what the hub's conversion left there: of all of a corpus that was
+    rebuilt by its rule, or of the training part."""
+    read = report["encoding"]["entities"]
+    files, conversion = "in the files", "lost to the conversion"
+    if report["skipped"]:
+        files += f", {count(len(report['skipped']), 'document')} aside"
+    of_corpus = report["passed_over"].get("entities", 0)
+    of_part = {part: report["training_part"]["lost"] * (part == "train") for part in read}
+    lost = of_corpus + sum(of_part.values())
+    here = [str(lost + sum(read.values())), *(str(read[part] + of_part[part]) for part in read)]
+    gone = [str(lost), *map(str, of_part.values())]
+    empty = [""] * len(read)
+    if of_corpus:  # of its parts it is not known
+        return [(files, here[0], *empty), (conversion, gone[0], *empty)]
+    if report["corpus"] == REBUILT:  # the hub's own
+        return [(files, *here), (f"{conversion}: not known", "", *empty)]
+    return [(files, *here), (conversion, *gone)]
 
 
 def _examples(losses: Sequence[Mapping[str, Any]], documents: Iterable[Document]) -> list[str]:

@@ -30,6 +30,7 @@ class Reach:
             tokens: by document id.
         """
         self._documents = documents
+        self._copied = {document.id for document in documents if tokens[document.id].copied}
         self._tokenised = {
             document.id: _tokenised(document, tokens[document.id]) for document in documents
         }
@@ -44,7 +45,7 @@ class Reach:
     def alone(self, document: Document, entity: Entity) -> bool:
         """Whether an entity could be expressed if there were no other."""
         one = replace(self._tokenised[document.id], document=replace(document, entities=(entity,)))
-        spans = reachable(one, Labels((entity.type,)), _RULE).spans
+        spans = self._best(one, Labels((entity.type,))).spans
         return [span.fragments for span in spans] == [entity.fragments]
 
     def lost(self) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class Reach:
         if not gold:
             return {"gold": 0, "recall": 0.0, "lost": {}}
         labels = Labels.of(self._documents)
-        best = [reachable(one, labels, _RULE) for one in self._tokenised.values()]
+        best = [self._best(one, labels) for one in self._tokenised.values()]
         read_to = {id: int(one.ends[-1]) if len(one) else 0 for id, one in self._tokenised.items()}
         lost = lost_entities(self._documents, best, _RULE, read_to)
         causes = Counter(loss["why"] for loss in lost)
@@ -62,6 +63,9 @@ class Reach:
             "recall": 1 - causes.total() / gold,
             "lost": dict(causes.most_common()),
         }
+
+    def _best(self, one: TokenizedDocument, labels: Labels) -> Prediction:
+        return reachable(one, labels, _RULE, "copied" if one.document.id in self._copied else "bio")
 
 
 def _tokenised(document: Document, tokens: Tokens) -> TokenizedDocument:

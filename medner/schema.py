@@ -63,9 +63,20 @@ class SplitConfig:
 
 
 @dataclass
+class TrainingPartConfig:
+    """What is done to the training part alone, to measure what it is worth."""
+
+    annotation: str = "full"  # or converted: what the hub's conversion keeps, in file order
+    copies: str = "none"  # or own: every document twice; or test: test documents among the second
+
+
+@dataclass
 class DataConfig(CorpusConfig):
+    rebuild_from: str | None = None  # MACCROBAT2020 in brat: make the hub's documents from it
     flatten: str = "longest_first"  # one of FLATTEN: which of overlapping entities train
+    subtokens: str = "bio"  # one of SUBTOKENS; copied: a word's first tag on all its tokens, B too
     split: SplitConfig = field(default_factory=SplitConfig)
+    training: TrainingPartConfig = field(default_factory=TrainingPartConfig)
 
 
 @dataclass
@@ -100,6 +111,7 @@ class ModelConfig:
 class WindowConfig:
     length: int = 512  # tokens, special ones counted
     context: int = 64  # tokens of context, at least, on both sides of every token but at the ends
+    truncate: bool = False  # a document's first window alone is read; nothing is found behind it
 
 
 @dataclass
@@ -137,6 +149,7 @@ class HardwareConfig:
 @dataclass
 class ExperimentConfig(TrainingOptions):
     name: str = "???"
+    own_precision: bool = False  # the model's or the default, whatever the hardware proposes
 
 
 @dataclass
@@ -201,6 +214,7 @@ class EvaluateConfig:
     predictions: str | None = None  # of any system: a file, folder or zip; no model is loaded
     allow_missing: bool = False  # documents that are not in predictions were predicted empty
     text: bool = True  # report.html holds the documents' texts; false: it can be shared
+    rulers: bool = False  # print what other ways of scoring make of the same predictions
     best_map: bool = False  # take the label map that scores best on the validation part
     confidence: str | None = None  # one of CONFIDENCES; null: the run's
     output_dir: str = "runs"

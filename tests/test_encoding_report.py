@@ -9,7 +9,7 @@ import pytest
 
 from medner.decoding import reachable
 from medner.documents import Document, Entity
-from medner.encoding_report import describe_encoding, encoding_details, encoding_line
+from medner.encoding_report import describe_encoding, encoding_details, encoding_lines
 from medner.labels import Labels
 from medner.reach import BEYOND, DISCONTINUOUS, INSIDE_TOKEN, OVERLAPPING
 from medner.windows import TokenizedDocument, Window, cut
@@ -40,7 +40,9 @@ def described(
         for of_part in tokenised.values()
         for tokens in (map(_cut_off, of_part) if first_only else of_part)
     ]
-    return json.loads(json.dumps(describe_encoding("longest_first", parts, windows, found)))
+    whole = {part: sum(map(len, of_part)) for part, of_part in tokenised.items()}
+    described = describe_encoding("longest_first", parts, windows, whole, found)
+    return json.loads(json.dumps(described))
 
 
 def _cut_off(tokens: TokenizedDocument) -> TokenizedDocument:
@@ -54,7 +56,8 @@ def _cut_off(tokens: TokenizedDocument) -> TokenizedDocument:
 
 
 def report_of(encoding: dict, **given: object) -> dict:
-    return {"passed_over": {}, "skipped": [], "encoding": encoding} | given
+    read = {"corpus": "any", "passed_over": {}, "skipped": [], "training_part": {"lost": 0}}
+    return read | {"encoding": encoding} | given
 
 
 #             0         1         2         3
@@ -88,10 +91,9 @@ def test_each_loss_has_its_cause_and_part() -> None:
     assert encoding["tokens"] == {"train": 8, "validation": 5}
     assert encoding["windows"] == {"train": 1, "validation": 1}
     report = report_of(encoding)
-    assert (
-        encoding_line(report)
-        == "tokens: 13 in 2 windows; with flat tags they reach 0.333 of the gold"
-    )
+    assert encoding_lines(report) == [
+        "tokens: 13 in 2 windows; with flat tags they reach 0.333 of the gold"
+    ]
     assert (
         encoding_details(report, [LOSING, FINE])
         == """\
@@ -101,10 +103,10 @@ validation       5        1
 2 of 2 documents are read to the end, and 0 entities across two windows are decoded in one piece
 
 entities                             all   train  validation
-in the files                           6
-lost in reading                        0
+in the files                           6       5           1
+lost to the conversion                 0       0           0
 read                                   6       5           1
-lost to windows                        0       0           0
+lost to the window                     0       0           0
 lost to the tokenizer                  2       2           0
 lost to flat tags: overlapping         1       1           0
 lost to flat tags: discontinuous       1       1           0
@@ -121,13 +123,27 @@ best recall                       0.3333  0.2000      1.0000
     )
 
 
-def test_what_is_lost_before_and_left_out_is_in_the_table() -> None:
-    encoding = described({"train": [FINE]})
-    report = report_of(encoding, passed_over={"entities": 7}, skipped=["one", "two"])
-    said = encoding_details(report, [FINE])
-    assert re.search(r"^in the files  +8$", said, re.M)
-    assert re.search(r"^lost in reading, 2 documents aside  +7$", said, re.M)
-    assert re.search(r"^read  +1  +1$", said, re.M)
+@pytest.mark.parametrize(
+    ("given", "files", "conversion"),
+    [
+        ({"passed_over": {"entities": 7}}, "in the files +9", "lost to the conversion +7"),
+        ({"training_part": {"lost": 3}}, "in the files +5 +4 +1",
+         "lost to the conversion +3 +3 +0"),
+        ({"skipped": ["one", "two"]}, "in the files, 2 documents aside +2 +1 +1",
+         "lost to the conversion +0 +0 +0"),
+        ({"corpus": "maccrobat_2018_2020"}, "in the files +2 +1 +1",
+         "lost to the conversion: not known"),
+    ],
+)  # fmt: skip
+def test_what_was_lost_before_is_in_the_table(
+    given: dict[str, object], files: str, conversion: str
+) -> None:
+    """Of the whole corpus, where it was rebuilt, or of the training part."""
+    other = Document("f", FINE.text, FINE.entities)
+    encoding = described({"train": [FINE], "test": [other]})
+    said = encoding_details(report_of(encoding, **given), [FINE, other])
+    for row in (files, conversion, "read +2 +1 +1"):
+        assert re.search(rf"^{row}$", said, re.M), said
 
 
 def long_documents() -> list[Document]:
@@ -178,7 +194,16 @@ def test_what_windows_leave_out_is_counted_as_theirs() -> None:
     causes = [loss["why"] for loss in encoding["lost_entities"]]
     assert causes == [BEYOND] * behind and encoding["lost"] == behind
     said = encoding_details(report_of(encoding), documents)
-    assert re.search(rf"^lost to windows  +{behind}  +{behind}$", said, re.M)
+    assert re.search(rf"^lost to the window  +{behind}  +{behind}$", said, re.M)
+    entities = sum(len(document.entities) for document in documents)
+    tokens = sum(len(tokens_of(document)) for document in documents)
+    (cut_off,) = encoding["tokens_cut"].values()
+    assert cut_off == tokens - encoding["tokens"]["train"] > 100
+    assert encoding_lines(report_of(encoding))[1] in said.splitlines()
+    assert encoding_lines(report_of(encoding))[1].endswith(
+        f"{cut_off / tokens:.1%} of the tokens and {behind / entities:.1%} of the entities "
+        f"({behind} of {entities}) are cut off, and nothing is found there"
+    )
     assert f"{whole} of 30 documents are read to the end, " in said
     assert re.search(rf"^  {behind} ends beyond what was read, such as$", said, re.M)
 
