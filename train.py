@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from medner.config import resolve
 from medner.data_report import corpus_details
+from medner.documents import Parts
 from medner.encoding_report import describe_encoding, encoding_details, encoding_lines
 from medner.errors import ConfigError
 from medner.factors import as_trained, describe_training, training_lines
@@ -20,7 +21,7 @@ from medner.gold import Gold, read_gold
 from medner.labels import Labels
 from medner.launch import jobs_table, launch
 from medner.leaks import Leak, shared_line, shared_with_training
-from medner.parts import Parts, own_parts, read_and_split, warn
+from medner.parts import own_parts, read_and_split, warn
 from medner.prediction_files import write_predictions
 from medner.pretrained import locate
 from medner.resume import changes, own_options
@@ -55,7 +56,6 @@ def train(config: DictConfig, run: Path) -> None:
     claim(run, again=config.run is not None)
     # what is wrong with the data or the model's name is said before torch is imported
     parts, report = read_again(config, run) if config.run or config.repeat else begin(config, run)
-    parts = prepare(config, parts, report)
     pretrained = None if config.run else find_model(config, config.model.weights == "pretrained")
     labels = Labels.of(chain.from_iterable(parts.values()))
     gold = None
@@ -122,22 +122,16 @@ def read_again(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
     Its split is not judged again, but if it leaks, that is said again.
     """
     earlier = run if config.run else Path(config.repeat)
-    _, parts = own_parts(earlier, config.data, config.corpora_dir)
+    _, as_split = own_parts(earlier, config.data, config.corpora_dir)
+    parts = as_trained(as_split, config.data)
     if not config.run:
         write_json(run / SPLIT, read_json(earlier / SPLIT))
     report = read_json(earlier / DATA_REPORT)
+    for line in training_lines(describe_training(as_split, parts, config.data)):
+        log.info("%s", line)
     # of an older program's run it is not known
     warn([Leak.from_dict(saved) for saved in report["split"].get("leaks", ())])
     return parts, report
-
-
-def prepare(config: DictConfig, parts: Parts, report: dict[str, Any]) -> Parts:
-    """The parts as they are trained on and scored; the report says what was done."""
-    prepared = as_trained(parts, config.data)
-    report["training_part"] = describe_training(parts, prepared, config.data)
-    for line in training_lines(report["training_part"]):
-        log.info("%s", line)
-    return prepared
 
 
 def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
@@ -209,7 +203,6 @@ def dry_run(config: DictConfig, run: Path) -> None:
     """Say what a run would read, split, lose and take; nothing is trained or left behind."""
     discard(run)
     parts, split, report = read_and_split(config)
-    parts = prepare(config, parts, report)
     labels = Labels.of(chain.from_iterable(parts.values()))
     log.info("%s\n", corpus_details(report, split))
     if config.eval_dataset:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from medner.corpora import Corpus
-from medner.documents import Document
+from medner.documents import Document, Parts
 from medner.duplicates import DocumentGroups
 from medner.id_files import count, some
 from medner.leaks import Leak
@@ -66,16 +66,12 @@ def describe_split(
     split: Split,
     documents: Sequence[Document],
     groups: DocumentGroups,
-    leaks: Sequence[Leak] = (),
-    *,
     given_groups: int = 0,
     official: bool = False,
 ) -> dict[str, Any]:
-    """Sizes of the parts, groups (those found, and how many were given), what parts share, and what
-    could not be had.
+    """Sizes of the parts, groups (those found, and how many were given), and what could not be had.
 
     Args:
-        leaks: of :func:`medner.leaks.find_leaks`.
         official: the split is the corpus's own.
     """
     by_id = {document.id: document for document in documents}
@@ -99,27 +95,30 @@ def describe_split(
             "largest": list(groups.largest),
             "members": [list(group) for group in groups.groups],
         },
-        "leaks": [leak.to_dict() for leak in leaks],
-        "mentions": _mentions(split, by_id),
         "notes": list(split.notes),
     }
 
 
-def _mentions(split: Split, by_id: Mapping[str, Document]) -> dict[str, dict[str, int]]:
-    """How many entities of validation and test have a mention that occurs in train."""
-    known = TrainingMentions((by_id[id] for id in split.parts["train"]), None)
-    found = {}
+def describe_shared(parts: Parts, leaks: Sequence[Leak]) -> dict[str, Any]:
+    """What is scored shares with what is trained on: documents, and mentions.
+
+    Args:
+        parts: as they are trained on.
+        leaks: theirs, of :func:`medner.leaks.find_leaks`.
+    """
+    known = TrainingMentions(parts["train"], None)
+    mentions = {}
     for part in ("validation", "test"):
         novelty = Counter(
-            known.novelty(by_id[id].mention(entity), entity.type)
-            for id in split.parts[part]
-            for entity in by_id[id].entities
+            known.novelty(document.mention(entity), entity.type)
+            for document in parts.get(part, ())
+            for entity in document.entities
         )
         if novelty:
-            found[part] = {"entities": novelty.total()} | {
+            mentions[part] = {"entities": novelty.total()} | {
                 kind: novelty[kind] for kind in (SEEN, OTHER_TYPE, UNSEEN)
             }
-    return found
+    return {"leaks": [leak.to_dict() for leak in leaks], "mentions": mentions}
 
 
 def reading_lines(report: Mapping[str, Any]) -> list[str]:

@@ -170,10 +170,15 @@ def _conversion_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rebuilt by its rule, or of the training part."""
     read = report["encoding"]["entities"]
     files, conversion = "in the files", "lost to the conversion"
+    documents = report["training_part"]["documents"]
+    if documents["trained"] > documents["as_split"]:
+        files += ", copies counted"
     if report["skipped"]:
         files += f", {count(len(report['skipped']), 'document')} aside"
     of_corpus = report["passed_over"].get("entities", 0)
-    of_part = {part: report["training_part"]["lost"] * (part == "train") for part in read}
+    of_part = {
+        part: report["training_part"]["lost_to_conversion"] * (part == "train") for part in read
+    }
     lost = of_corpus + sum(of_part.values())
     here = [str(lost + sum(read.values())), *(str(read[part] + of_part[part]) for part in read)]
     gone = [str(lost), *map(str, of_part.values())]

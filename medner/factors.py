@@ -10,10 +10,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from medner.documents import Document
+from medner.documents import Document, Parts
 from medner.errors import UserError
-from medner.parts import Parts
 from medner.sources import open_annotations
+
+_COPY = "#copy"  # the end of a copy's id
 
 
 def as_trained(parts: Parts, data: DictConfig) -> Parts:
@@ -22,7 +23,7 @@ def as_trained(parts: Parts, data: DictConfig) -> Parts:
     ``annotation=converted`` leaves of each training document's entities what the hub's conversion
     keeps. ``copies=own`` has every training document twice, as the hub has every report;
     ``copies=test`` is the same but for as many of the second ones as there are test documents: in
-    their places are copies of these. Second ones have ids with ``#2``.
+    their places are copies of these. A copy has an id of its own.
 
     Raises:
         UserError: if there is no test part to copy, or it is larger than the training part.
@@ -33,7 +34,7 @@ def as_trained(parts: Parts, data: DictConfig) -> Parts:
         copied = train
     elif options.copies == "test":
         copied = _with_test_documents(train, parts.get("test", ()))
-    train += [replace(document, id=f"{document.id}#2") for document in copied]
+    train += [replace(document, id=f"{document.id}{_COPY}") for document in copied]
     if options.annotation == "converted":
         train = _converted(train, data)
     return {**parts, "train": train}
@@ -64,8 +65,14 @@ def _converted(train: Iterable[Document], data: DictConfig) -> list[Document]:
 
 
 def _source(id: str) -> str:
-    """Of what document it is, be it a copy or not."""
-    return id.removesuffix("#2")
+    """The id of the document itself, be this one's a copy's or not."""
+    return id.removesuffix(_COPY)
+
+
+def groups_of_copies(parts: Parts) -> list[tuple[str, str]]:
+    """The ids of each copy in the training part and of what it is a copy of: they are twins."""
+    ids = [document.id for document in parts["train"]]
+    return [(_source(id), id) for id in ids if id != _source(id)]
 
 
 def describe_training(before: Parts, after: Parts, data: DictConfig) -> dict[str, Any]:
@@ -75,39 +82,27 @@ def describe_training(before: Parts, after: Parts, data: DictConfig) -> dict[str
         before, after: the parts as split, and as of :func:`as_trained`.
     """
     full = {document.id: document for part in before.values() for document in part}
-    copies = {_source(document.id) for document in after["train"]} & {
-        document.id for document in before.get("test", ())
-    }
+    whole = [full[_source(document.id)] for document in after["train"]]
+    trained = _entities(after["train"])
     return {
         "annotation": data.training.annotation,
         "copies": data.training.copies,
         "documents": {"as_split": len(before["train"]), "trained": len(after["train"])},
-        "entities": {"as_split": _entities(before["train"]), "trained": _entities(after["train"])},
-        "lost": sum(
-            len(full[_source(each.id)].entities) - len(each.entities) for each in after["train"]
-        ),
-        "copies_of_test": sorted(copies),
+        "entities": {"as_split": _entities(before["train"]), "trained": trained},
+        "lost_to_conversion": _entities(whole) - trained,
     }
 
 
 def training_lines(described: Mapping[str, Any]) -> list[str]:
     """What one should know of a training part that is not as it was split, for the log."""
+    if (described["copies"], described["annotation"]) == ("none", "full"):
+        return []
     documents, entities = described["documents"], described["entities"]
-    lines = []
-    if described["copies"] != "none" or described["annotation"] != "full":
-        lines.append(
-            f"training part: {documents['trained']} documents (data.training.copies="
-            f"{described['copies']}), {entities['trained']} entities (data.training.annotation="
-            f"{described['annotation']}); as split {documents['as_split']} and "
-            f"{entities['as_split']}"
-        )
-    if leaked := len(described["copies_of_test"]):
-        lines.append(
-            f"  THE TEST PART LEAKS: {leaked} of the training documents are copies of test "
-            "documents, as data.training.copies=test wants; no test score of this run says "
-            "anything of new documents"
-        )
-    return lines
+    return [
+        f"training part: {documents['trained']} documents (data.training.copies="
+        f"{described['copies']}), {entities['trained']} entities (data.training.annotation="
+        f"{described['annotation']}); as split {documents['as_split']} and {entities['as_split']}"
+    ]
 
 
 def _entities(documents: Iterable[Document]) -> int:

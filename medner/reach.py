@@ -13,7 +13,8 @@ from medner.labels import Labels, flatten
 from medner.predictions import Prediction, Tokens
 from medner.windows import TokenizedDocument
 
-# why an entity cannot be expressed; of several causes the first of these is the one that is said
+# Why an entity cannot be expressed; of several causes the first of these is the one that is said.
+# Where a word's tokens all have its tag, a word is what a token is elsewhere.
 BEYOND, DISCONTINUOUS, OVERLAPPING, INSIDE_TOKEN = (
     "ends beyond what was read", "discontinuous", "overlaps another",
     "begins or ends inside a token",

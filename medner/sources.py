@@ -72,6 +72,6 @@ def _rebuilt(source: CorpusSource) -> Corpus:
     return replace(
         corpus,
         documents=tuple(twice(corpus.documents)),
-        passed_over=corpus.passed_over | {"entities": len(YEARS) * lost},
+        passed_over={kind: len(YEARS) * number for kind, number in corpus.passed_over.items()},
         notes=(note, twins, *corpus.notes),
     )

@@ -12,6 +12,7 @@ from medner.corpora import Corpus, CorpusSource, read_corpus
 from medner.data_report import (
     corpus_details,
     describe_corpus,
+    describe_shared,
     describe_split,
     fingerprint,
     mention_lines,
@@ -75,7 +76,12 @@ def test_the_report_of_the_case_reports() -> None:
     assert report["passed_over"]["events"] > 0 and report["passed_over"]["relations"] > 0
     groups = find_groups(corpus.documents)
     split = make_split(corpus.documents, seed=0, validation=20, groups=groups.groups)
-    described = json.loads(json.dumps(describe_split(split, corpus.documents, groups)))
+    by_part = {
+        part: [document for document in corpus.documents if document.id in ids]
+        for part, ids in split.parts.items()
+    }
+    described = describe_split(split, corpus.documents, groups) | describe_shared(by_part, ())
+    described = json.loads(json.dumps(described))
     parts = described["parts"]
     assert [part["documents"] for part in parts.values()] == [140, 20, 0]
     assert sum(part["entities"] for part in parts.values()) == 20360
@@ -83,8 +89,7 @@ def test_the_report_of_the_case_reports() -> None:
     mentions = {
         part: [
             (" ".join(document.mention(entity).lower().split()), entity.type)
-            for document in corpus.documents
-            if document.id in split.parts[part]
+            for document in by_part[part]
             for entity in document.entities
         ]
         for part in ("train", "validation")
@@ -117,11 +122,11 @@ def test_groups_are_shown_with_the_parts_they_are_in() -> None:
     parts = {"train": [d.id for d in documents[:15]], "validation": [d.id for d in documents[15:]]}
     split = Split({part: tuple(ids) for part, ids in parts.items()} | {"test": ()}, seed=0)
     leaks = find_leaks(split.parts, groups.groups)
-    described = describe_split(split, documents, groups, leaks)
-    assert described["leaks"] == [
+    assert describe_shared({"train": documents[:15]}, leaks)["leaks"] == [
         {"part": "validation", "source": "train", "documents": 5, "share": 0.4,
          "twins": {"15": "05", "16": "06"}}
     ]  # fmt: skip
+    described = describe_split(split, documents, groups)
     corpus = Corpus("c", "there", tuple(documents), {}, (), {"relations": 3})
     said = corpus_details(describe_corpus(corpus) | {"split": described}, split).splitlines()
     assert said[:9] == [

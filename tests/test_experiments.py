@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from test_config import FIVE, choices, composed, decided
 
 from medner.config import check, resolve
+from medner.documents import Parts
 from medner.errors import UserError
-from medner.factors import as_trained, describe_training, training_lines
-from medner.parts import Parts, read_and_split
+from medner.factors import as_trained, training_lines
+from medner.parts import read_and_split
 from medner.schema import HardwareConfig
+from medner.sources import open_corpus
 
 BF16 = {"precision": "bf16-mixed", "device_batch": 64}
 ARMS = ["clean", "labels", "path2", "path3", "path4", "subtokens", "truncation", "twins"]
@@ -116,13 +118,16 @@ def ids_file(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def arm(name: str, corpora: Path, ids_file: Path) -> tuple[Parts, Parts, DictConfig]:
+def arm(name: str, corpora: Path, ids_file: Path) -> tuple[Parts, Parts, dict]:
+    """The parts as split and as trained, and the data report."""
     config = composed(
         "train", "experiment=ablation", f"factor={name}", f"data.split.test_ids={ids_file}",
         f"corpora_dir={corpora}", "data.split.validation=4",
     )  # fmt: skip
-    parts, _, _ = read_and_split(config)
-    return parts, as_trained(parts, config.data), config
+    trained, split, report = read_and_split(config)
+    by_id = {document.id: document for document in open_corpus(config.data, corpora).documents}
+    parts = {part: [by_id[id] for id in ids] for part, ids in split.parts.items()}
+    return parts, trained, report
 
 
 @pytest.mark.parametrize("name", ARMS)
@@ -144,29 +149,35 @@ def texts(documents) -> list[str]:
 
 
 def test_clean_trains_on_no_test_document_and_twins_on_all(corpora: Path, ids_file: Path) -> None:
-    parts, clean, _ = arm("clean", corpora, ids_file)
+    parts, clean, report = arm("clean", corpora, ids_file)
     assert texts(clean["train"]) == sorted(2 * texts(parts["train"]))
-    _, twins, config = arm("twins", corpora, ids_file)
+    assert not any(leak["twins"] for leak in report["split"]["leaks"])
+    assert report["split"]["mentions"]["test"]["unseen"] > 0
+    _, twins, report = arm("twins", corpora, ids_file)
     seen = [d for d in twins["train"] if d.text in set(texts(parts["test"]))]
     assert texts(seen) == texts(parts["test"])
-    assert [d.id for d in seen] == [f"{d.id}#2" for d in parts["test"]]
+    assert [d.id for d in seen] == [f"{d.id}#copy" for d in parts["test"]]
     assert {d.text for d in twins["validation"]}.isdisjoint(texts(twins["train"]))
-    lines = training_lines(describe_training(parts, twins, config.data))
-    assert lines[0].startswith("training part: 30 documents (data.training.copies=test), ")
-    assert lines[1].startswith("  THE TEST PART LEAKS: 5 of the training documents are copies")
+    assert {(leak["part"], leak["source"]): leak["twins"] for leak in report["split"]["leaks"]} == {
+        ("validation", "train"): {}, ("test", "validation"): {},
+        ("test", "train"): {d.id: f"{d.id}#copy" for d in parts["test"]},
+    }  # fmt: skip
+    assert report["split"]["mentions"]["test"]["unseen"] == 0
+    (line,) = training_lines(report["training_part"])
+    assert line.startswith("training part: 30 documents (data.training.copies=test), ")
 
 
 def test_lost_labels_are_lost_in_training_alone(corpora: Path, ids_file: Path) -> None:
-    parts, trained, config = arm("labels", corpora, ids_file)
+    parts, trained, report = arm("labels", corpora, ids_file)
     by_text = {document.text: document for document in parts["train"]}
     before = sum(len(document.entities) for document in parts["train"])
     after = sum(len(document.entities) for document in trained["train"])
     assert 0 < after < 2 * before
     for document in trained["train"]:
         assert set(document.entities) <= set(by_text[document.text].entities)
-    described = describe_training(parts, trained, config.data)
+    described = report["training_part"]
     assert described["entities"] == {"as_split": before, "trained": after}
-    assert described["copies_of_test"] == []
+    assert described["lost_to_conversion"] == 2 * before - after
     assert training_lines(described) == [
         f"training part: 30 documents (data.training.copies=own), {after} entities "
         f"(data.training.annotation=converted); as split 15 and {before}"
@@ -175,10 +186,9 @@ def test_lost_labels_are_lost_in_training_alone(corpora: Path, ids_file: Path) -
 
 def test_by_default_nothing_is_done_and_nothing_is_said(corpora: Path) -> None:
     config = composed("train", f"corpora_dir={corpora}")
-    parts, _, _ = read_and_split(config)
-    trained = as_trained(parts, config.data)
-    assert trained == parts
-    assert training_lines(describe_training(parts, trained, config.data)) == []
+    parts, _, report = read_and_split(config)
+    assert as_trained(parts, config.data) == parts
+    assert training_lines(report["training_part"]) == []
 
 
 def test_copies_of_a_test_part_need_one(corpora: Path) -> None:
@@ -186,6 +196,5 @@ def test_copies_of_a_test_part_need_one(corpora: Path) -> None:
         "train", f"corpora_dir={corpora}", "data.training.copies=test",
         "data.split.allow_leak=true",
     )  # fmt: skip
-    parts, _, _ = read_and_split(config)
     with pytest.raises(UserError, match=r"copies of 0 test documents .* ask for a test part"):
-        as_trained(parts, config.data)
+        read_and_split(config)

@@ -22,7 +22,7 @@ ORDER = [
     "scoring.confidence_report", "scoring.map_counts", "scoring.map_search", "scoring.map_effects",
     "scoring.type_matrix", "scoring.mending", "scoring.alignment", "data_report",
     "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "download",
-    "releases", "sources", "resume", "parts", "factors", "gold", "sharing", "windows", "decoding",
+    "releases", "sources", "resume", "factors", "parts", "gold", "sharing", "windows", "decoding",
     "reach", "encoding_report", "analysis",
     "hardware", "encoder", "datamodule", "module", "cost", "checkpoints", "training", "published",
     "systems", "evaluation_files", "comparison", "trained_runs", "report", "report.templates",
