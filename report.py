@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from medner.comparison import compare
+from medner.errors import UserError
 from medner.evaluation_files import find_evaluations, latest, to_evaluate, unfinished
 from medner.launch import launch
 from medner.runs import PAGE
@@ -17,11 +18,13 @@ log = logging.getLogger("report")
 
 def report(config: DictConfig, _: Path) -> None:
     wanted = config.runs if isinstance(config.runs, ListConfig) else [config.runs]
-    folders = [latest(config.output_dir) if run == "latest" else Path(run) for run in wanted]
+    folders = [_latest(config.output_dir) if run == "latest" else Path(run) for run in wanted]
     evaluations = find_evaluations(folders)
+    notes = [f"{run} has not ended well: not compared" for run in unfinished(folders)]
+    if not evaluations:
+        raise UserError("; ".join(notes))
     comparisons = compare(evaluations)
     runs = trained_runs(evaluations)
-    notes = [f"{run} has not ended well: not compared" for run in unfinished(folders)]
     notes += to_evaluate(evaluations)
 
     from medner.report.overview import write_overview
@@ -29,12 +32,18 @@ def report(config: DictConfig, _: Path) -> None:
 
     tables = [scores_table(comparison) for comparison in comparisons]
     for table in [*tables, *([cost_table(runs)] if runs else [])]:
-        log.info("%s\n%s\n", table.caption, table.text())
+        log.info("%s\n%s", table.caption, "\n".join([table.text(), *table.notes, ""]))
     for note in notes:
         log.info("%s", note)
     folder = Path(config.output)
     write_overview(folder, comparisons, runs, notes)
     log.info("to look at: %s (and as .md, .tex, .csv and .svg beside it)", folder / PAGE)
+
+
+def _latest(output_dir: str) -> Path:
+    folder = latest(output_dir)
+    log.info("latest: %s\n", folder)
+    return folder
 
 
 if __name__ == "__main__":

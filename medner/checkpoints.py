@@ -161,7 +161,7 @@ class Saved(NamedTuple):
 def read_saved(checkpoint: Path) -> Saved:
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
     state = saved["callbacks"][RunCheckpoints.__qualname__]
-    cost = saved["callbacks"][Cost.__qualname__]
+    cost = saved["callbacks"].get(Cost.__qualname__, {})  # of none that is older than it
     return Saved(state["history"], state["seconds"], saved["global_step"], cost)
 
 

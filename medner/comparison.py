@@ -41,11 +41,13 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """The systems on a set of documents, the best first. ``data`` is what tables call the set;
-    ``gold`` counts its entities by type, the most frequent first."""
+    ``gold`` counts its entities by type, the most frequent first; ``pooled`` says whether they are
+    the test parts of folds."""
 
     data: str
     documents: int
     gold: Mapping[str, int]
+    pooled: bool
     rows: tuple[Row, ...]
 
 
@@ -67,6 +69,7 @@ def compare(evaluations: Sequence[Evaluation]) -> list[Comparison]:
             data if names.count(data) == 1 else f"{data} ({fingerprint[:8]})",
             len(group[0].ids),
             _gold(group),
+            any(evaluation.fold is not None for evaluation in group),
             tuple(_rows(group)),
         )
         for (data, fingerprint), group in by_data.items()

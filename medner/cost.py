@@ -1,10 +1,12 @@
 """What training costs on the machine at hand: speed and memory."""
 
 import platform
+import re
 import resource
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ class Cost(pl.Callback):
         self.tokens, self.seconds = state_dict["tokens"], state_dict["seconds"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        reset_peak_memory()
+        reset_peak_memory(pl_module.device.type == "cuda")
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
@@ -63,33 +65,33 @@ def describe(counted: Mapping[str, Any], accelerator: str) -> dict[str, Any]:
     """For JSON: the ``device`` by name, ``tokens_a_second``, ``peak_memory`` in bytes.
 
     Args:
-        counted: the state of a ``Cost``.
+        counted: the state of a ``Cost``; empty if there was none.
     """
     on_card = accelerator != "cpu" and torch.cuda.is_available()
-    tokens, seconds = counted["tokens"], counted["seconds"]
+    tokens, seconds = counted.get("tokens", 0), counted.get("seconds", 0.0)
     return {
         "device": torch.cuda.get_device_name() if on_card else _processor(),
         "tokens_a_second": round(tokens / seconds, 1) if seconds else None,
-        "peak_memory": peak_memory(),
+        "peak_memory": peak_memory(on_card),
     }
 
 
-def reset_peak_memory() -> None:
+def reset_peak_memory(on_card: bool) -> None:
     """Forget the peak so far, where the system can: a sweep trains one model after the other."""
-    if torch.cuda.is_available():
+    if on_card:
         torch.cuda.reset_peak_memory_stats()
     elif _CLEAR.exists():
-        _CLEAR.write_text("5")  # proc(5): resets the peak resident set size
+        with suppress(OSError):  # some containers forbid it
+            _CLEAR.write_text("5")  # proc(5): resets the peak resident set size
 
 
-def peak_memory() -> int:
+def peak_memory(on_card: bool) -> int:
     """Bytes: allocated on the card, or resident of this process."""
-    if torch.cuda.is_available():
+    if on_card:
         return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
+    if status.exists() and (found := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):
+        return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

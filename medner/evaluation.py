@@ -92,7 +92,9 @@ def record(
     if gold.label_map:
         with written_whole(folder / "label_map.yaml") as file:
             file.write(OmegaConf.to_yaml(gold.label_map.to_dict()))
-    title = f"{system.label} on {gold.name}"
+    # a page to be shared names no file or folder, which may be called by a patient
+    shared = not text and Path(system.label).resolve() == system.source.resolve()
+    title = f"{'a system' if shared else system.label} on {gold.name}"
     write_page(folder / PAGE, title, gold, mapped, found, text)
     metrics = {
         "system": system.label,

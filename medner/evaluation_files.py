@@ -1,5 +1,6 @@
 """Evaluations as they lie in folders, with what the runs behind them tell."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medner.errors import UserError
 from medner.files import read_json
-from medner.runs import ANALYSIS, BEST, CONFIG, METRICS, find_run, label, load_config, newest
+from medner.runs import ANALYSIS, BEST, CONFIG, LOG, METRICS, find_run, label, load_config, newest
 from medner.scoring.matching import Counts
 
 # What sets runs of one system apart, and what has no say in scores
@@ -22,6 +23,7 @@ _NOT_OF_A_SYSTEM = (
     "eval_dataset", "data.path", "confidence",
 )  # fmt: skip
 _OWN_PARTS = ("validation", "test")
+STUDIED = ("maccrobat", "maccrobat_2018_2020")  # the corpora that the study trained on, both forms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +64,8 @@ def find_evaluations(folders: Iterable[str | Path]) -> list[Evaluation]:
     """Read the evaluations below these folders: runs, sweeps, and where ``evaluate.py`` has written
     those of other systems.
 
-    Of a run with a test part, its validation part, on which its best epoch was chosen, is left out.
+    Of a run with a test part, its validation part, on which its best epoch was chosen, is left out;
+    so is what was scored of a run that has not ended well.
 
     Raises:
         UserError: if a folder holds none.
@@ -76,6 +79,7 @@ def find_evaluations(folders: Iterable[str | Path]) -> list[Evaluation]:
                 "predictions=FILE or hf_model=OWNER/NAME"
             )
         found |= {place.resolve(): _read(place) for place in places}
+    found = {at: one for at, one in found.items() if one.run is None or _ended(one.run)}
     tested = {one.run for one in found.values() if one.data == f"{one.corpus} test"}
     return _told_apart(
         [
@@ -88,24 +92,30 @@ def find_evaluations(folders: Iterable[str | Path]) -> list[Evaluation]:
 
 def unfinished(folders: Iterable[str | Path]) -> list[Path]:
     """Runs below these folders that have not ended well, and so have no say in a comparison."""
-    runs = {path.parent for folder in folders for path in Path(folder).rglob(CONFIG)}
-    return sorted(run for run in runs if not (run / METRICS).is_file())
+    # what failed early has only its log
+    names = (CONFIG, LOG)
+    runs = {path.parent for at in folders for name in names for path in Path(at).rglob(name)}
+    return sorted(run for run in runs if not _ended(run))
+
+
+def _ended(run: Path) -> bool:
+    return (run / METRICS).is_file()
 
 
 def to_evaluate(evaluations: Iterable[Evaluation]) -> list[str]:
     """What to type for the study's other two tables, for runs on MACCROBAT that lack them."""
     scored: dict[Path, set[str]] = defaultdict(set)
     for one in evaluations:
-        if one.run and (one.corpus or "").startswith("maccrobat"):
+        if one.run and one.corpus in STUDIED:
             scored[one.run].add(one.data)
     lines = []
     for data in ("ncbi", "bc5cdr"):
         lacking = [str(run) for run, names in scored.items() if f"{data}_test" not in names]
         if lacking:
             multirun = "-m " if len(lacking) > 1 else ""
+            runs = shlex.quote(f"run={','.join(lacking)}")
             lines.append(
-                f"not scored on {data}: python evaluate.py {multirun}eval_dataset={data} "
-                f"run={','.join(lacking)}"
+                f"not scored on {data}: python evaluate.py {multirun}eval_dataset={data} {runs}"
             )
     return lines
 
@@ -143,9 +153,11 @@ def _together(folds: list[Evaluation]) -> Evaluation:
     for one in folds:
         for type_, counts in one.types.items():
             types[type_] += counts
+    total = int(dict(folds[0].settings)["data.split.folds"])
+    there = f"{total}" if len(folds) == total else f"{len(folds)} of {total}"
     return replace(
         folds[0],
-        data=f"{folds[0].data} of {len(folds)} folds",
+        data=f"{folds[0].data}, {there} folds",
         fingerprint="".join(sorted(one.fingerprint for one in folds)),
         ids=tuple(ids[at] for at in order),
         counts=np.concatenate([one.counts for one in folds])[order],
@@ -169,7 +181,7 @@ def _read(folder: Path) -> Evaluation:
     counts = np.array(counts, dtype=np.int64)
     own = config is not None and metrics["data"] in _OWN_PARTS
     return Evaluation(
-        system=label(config) if config else metrics["system"],
+        system=label(config) if config else _other_system(metrics),
         settings=_settings(config) if config else (("source", source),),
         data=f"{config.data.name} {metrics['data']}" if own else metrics["data"],
         fingerprint=metrics["fingerprint"],
@@ -189,6 +201,11 @@ def _read(folder: Path) -> Evaluation:
         model=config.model.name if config else None,
         corpus=config.data.name if config else None,
     )
+
+
+def _other_system(metrics: Mapping[str, Any]) -> str:
+    """As it is called, or the name of the file with its predictions."""
+    return Path(metrics["predictions"]).name if "predictions" in metrics else metrics["system"]
 
 
 def _sum(counts: NDArray[np.int64]) -> Counts:
@@ -227,12 +244,16 @@ def _told_apart(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
 
 
 def _own(settings: tuple, alike: Mapping[tuple, Mapping[str, Any]]) -> list[str]:
-    """The options in which one system differs from any other of its name."""
+    """The options in which one system differs from any other of its name; of what is no run only
+    its source is known."""
     own = alike[settings]
+    if "source" in own:
+        return [f"source={own['source']}"] if len(alike) > 1 else []
     apart = sorted(
         {
             name
             for other in alike.values()
+            if "source" not in other
             for name in own.keys() | other.keys()
             if own.get(name) != other.get(name)
         }

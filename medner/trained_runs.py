@@ -14,7 +14,6 @@ from medner.runs import HISTORY, METRICS, load_config
 class TrainedRun:
     """``history`` has a row an epoch, ``figures`` what the run's metrics.json says of its cost."""
 
-    folder: Path
     system: str
     seed: int
     history: Sequence[Mapping[str, Any]]
@@ -37,7 +36,6 @@ def trained_runs(evaluations: Iterable[Evaluation]) -> list[TrainedRun]:
 def _read(run: Path, system: str) -> TrainedRun:
     config = load_config(run)
     return TrainedRun(
-        folder=run,
         system=system,
         seed=config.seed,
         history=read_json(run / HISTORY),

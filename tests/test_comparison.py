@@ -93,13 +93,25 @@ def test_what_is_missing_is_named_with_the_command(runs: Path) -> None:
     run = runs / "sweep" / "0_biobert"
     (line,) = to_evaluate(find_evaluations([run]))
     assert line.endswith(f"python evaluate.py eval_dataset=bc5cdr run={run}")
+    spaced = runs / "my runs"
+    run.rename(spaced)
+    (line,) = to_evaluate(find_evaluations([spaced]))
+    assert line.endswith(f"python evaluate.py eval_dataset=bc5cdr 'run={spaced}'")
 
 
 def test_runs_that_have_not_ended_are_named(runs: Path) -> None:
     assert unfinished([runs]) == []
     broken = runs / "sweep" / "2_biobert"
     (broken / "metrics.json").unlink()
-    assert unfinished([runs]) == [broken]
+    early = runs / "sweep" / "3_biobert"
+    early.mkdir()
+    (early / "train.log").write_text("an error before anything else was written")
+    assert unfinished([runs]) == [broken, early]
+    # what was scored of it half way has no say
+    rows = rows_of(find_evaluations([runs / "sweep"]))
+    assert {row.system: row.runs for row in rows} == {
+        "biobert, maccrobat": 2, "distilbert, maccrobat": 3,
+    }  # fmt: skip
 
 
 def test_runs_that_differ_in_an_option_are_told_apart_by_it(tmp_path: Path) -> None:
@@ -125,7 +137,7 @@ def test_folds_are_pooled(tmp_path: Path) -> None:
             )  # fmt: skip
     (found,) = compare(find_evaluations([tmp_path]))
     (row,) = found.rows
-    assert found.data == "maccrobat test of 5 folds"
+    assert found.data == "maccrobat test, 5 folds"
     whole = [counts(seed).sum(axis=(0, 1)) for seed in (0, 1)]
     assert found.gold["B"] == 5 * 7
     assert found.gold["A"] == whole[0][0] - 5 * 7
@@ -179,6 +191,20 @@ def test_other_systems_of_one_name_are_told_apart_by_their_files(tmp_path: Path)
     }  # fmt: skip
 
 
+def test_an_evaluation_that_was_moved_from_its_run_is_told_by_its_source_alone(
+    tmp_path: Path,
+) -> None:
+    write_run(tmp_path / "run", counts(0))
+    write_evaluation(
+        tmp_path / "moved" / "ncbi_test_m", counts(1), system="distilbert, maccrobat",
+        checkpoint="/old/checkpoints/best.ckpt",
+    )  # fmt: skip
+    rows = rows_of(find_evaluations([tmp_path]))
+    assert {row.system for row in rows} == {
+        "distilbert, maccrobat", "distilbert, maccrobat source=/old/checkpoints/best.ckpt",
+    }  # fmt: skip
+
+
 def test_another_system_s_predictions_in_a_run_s_folder_are_not_the_run_s(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", counts(0))
     folder = run / "evaluations" / "llm" / "ncbi_test_m"
@@ -209,8 +235,12 @@ def test_the_latest_is_a_sweep_or_a_run(runs: Path) -> None:
 
 def test_the_verb(run: Run, runs: Path) -> None:
     wanted = f"runs=[{runs}/sweep,{runs}/llm]"
+    early = runs / "sweep" / "3_biobert"
+    early.mkdir()
+    (early / "train.log").touch()
     ended = run("report.py", wanted, f"output={runs}/out", torch=False).well()
     assert ended.stdout.startswith("ncbi_test: 60 documents, ")
+    assert f"{early} has not ended well: not compared" in ended.stdout
     assert "an LLM" in ended.stdout and "What training cost" in ended.stdout
     assert f"to look at: {runs}/out/report.html" in ended.stdout
     assert {path.name for path in (runs / "out").iterdir()} == {

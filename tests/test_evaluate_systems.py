@@ -95,6 +95,23 @@ def test_predictions_of_any_system_are_scored_without_torch(
     assert analysis["alignment"]["verdict"] == "aligned"
 
 
+def test_a_page_to_share_says_nothing_of_the_documents_or_of_files(
+    run: Run, bc5cdr: Corpus, tmp_path: Path
+) -> None:
+    path = tmp_path / "Mrs_Smith.jsonl"
+    write(path, bc5cdr, SAME, "test")
+    run(
+        "evaluate.py", f"predictions={path}", "eval_dataset=bc5cdr", "text=false", torch=False
+    ).well()
+    folder = tmp_path / "evaluations" / "Mrs_Smith.jsonl" / "bc5cdr_test_identity"
+    html = (folder / "report.html").read_text()
+    assert "<h1>a system on bc5cdr_test</h1>" in html
+    assert "Smith" not in html and str(tmp_path) not in html
+    for document in part(bc5cdr, "test"):
+        assert document.id not in html
+        assert all(document.mention(entity) not in html for entity in document.entities)
+
+
 def test_brat_s_predictions_need_no_texts_and_may_be_missing(
     run: Run, bc5cdr: Corpus, tmp_path: Path
 ) -> None:

@@ -7,12 +7,13 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from compared import counts, write_evaluation, write_run, write_sweep
+from compared import DOCUMENTS, counts, write_evaluation, write_run, write_sweep
 from test_report_page import Elements
 
 from medner.comparison import Comparison, compare
 from medner.evaluation_files import find_evaluations
 from medner.report.overview import write_overview
+from medner.report.plots import heat_map, intervals, learning_curves
 from medner.report.tables import (
     Column,
     Table,
@@ -41,11 +42,14 @@ def column(table: Table, heading: str) -> list:
 def test_scores_stand_beside_the_study_s(found: tuple) -> None:
     ((comparison,), _) = found
     table = scores_table(comparison)
-    assert table.caption == f"ncbi_test: 60 documents, {sum(comparison.gold.values())} entities"
+    assert table.caption == (
+        f"ncbi_test: 60 documents, {sum(comparison.gold.values())} entities, label map m"
+    )
     assert column(table, "system") == ["an LLM", "biobert, maccrobat", "distilbert, maccrobat"]
     assert column(table, "study F1") == [None, 0.5027, 0.4008]
     assert column(table, "F1") == [row.f1 for row in comparison.rows]
     assert column(table, "to the best") == [None, *(r.difference.f1 for r in comparison.rows[1:])]
+    assert any(note.startswith("study F1: ") for note in table.notes)
     lines = table.text().splitlines()
     assert "0.503" in lines[2] and f"{comparison.rows[1].p:.4f}" in lines[2]
     assert f"{comparison.rows[2].difference.f1:+.3f}" in lines[3]
@@ -70,10 +74,43 @@ def test_the_study_s_figures_are_of_its_models_and_data(tmp_path: Path) -> None:
         "biomedbert, maccrobat": 0.915, "bioformer, maccrobat": 0.85, "biobert, maccrobat": 0.922,
     }  # fmt: skip
     assert min(column(scores_table(away), "study F1")) == 0.0118
+    # of the same corpus's other form too, and of nothing that only begins alike
+    hub = write_run(tmp_path / "hub", counts(0), "data=maccrobat_2018_2020", "model=biobert")
+    (comparison,) = compare(find_evaluations([hub]))
+    assert column(scores_table(comparison), "study F1") == [0.5027]
+    own = write_run(tmp_path / "own", counts(0), "data.name=maccrobat_mine", data="test")
+    (comparison,) = compare(find_evaluations([own]))
+    assert "study F1" not in [c.heading for c in scores_table(comparison).columns]
     # trained on something else, it is not the study's experiment
     other = write_run(tmp_path / "other", counts(0), "data=bc5cdr", "model=biobert")
     (comparison,) = compare(find_evaluations([other]))
     assert "study F1" not in [c.heading for c in scores_table(comparison).columns]
+
+
+def test_what_a_table_must_not_be_read_as_is_below_it(tmp_path: Path) -> None:
+    chosen = write_run(tmp_path / "chosen", counts(0), data="validation")
+    (comparison,) = compare(find_evaluations([chosen]))
+    (note,) = [note for note in scores_table(comparison).notes if "epoch" in note]
+    assert "too high" in note and "data.split.test=NUMBER" in note
+    for fold in (1, 2):
+        write_run(
+            tmp_path / "folds" / str(fold), counts(0)[fold % 2 :: 2],
+            "data.split.folds=5", f"data.split.fold={fold}",
+            ids=[str(at) for at in range(fold % 2, DOCUMENTS, 2)], data="test",
+        )  # fmt: skip
+    (comparison,) = compare(find_evaluations([tmp_path / "folds"]))
+    table = scores_table(comparison)
+    assert table.caption.startswith("maccrobat test, 2 of 5 folds: ")
+    assert any(note.startswith("Of a cross-validation") for note in table.notes)
+
+
+def test_label_maps_are_a_column_where_they_differ(tmp_path: Path) -> None:
+    for name in ("m", "n"):
+        write_evaluation(tmp_path / name, counts(ord(name)), system="x", label_map=name)
+    (comparison,) = compare(find_evaluations([tmp_path]))
+    table = scores_table(comparison)
+    assert sorted(column(table, "label map")) == ["m", "n"]
+    assert "label map" not in table.caption
 
 
 def test_types_are_rows(found: tuple) -> None:
@@ -100,7 +137,8 @@ AWKWARD = Table(
     "awkward",
     "50 % of a_b & {c}",
     (Column("na|me"), Column("F1"), Column("95 %"), Column("n")),
-    (("x_1 | <b>", 0.123456, Interval(0.1, 0.2), 3), ("y, $z", None, None, 4)),
+    (("[x_1 | <b>", 0.123456, Interval(0.1, 0.2), 3), ("y, $z", None, None, 4)),
+    ("a_note of 50 %",),
 )
 
 
@@ -109,7 +147,7 @@ def test_csv_has_whole_numbers_and_two_columns_for_an_interval() -> None:
     write_csv(file, AWKWARD)
     assert list(csv.reader(io.StringIO(file.getvalue()))) == [
         ["na|me", "F1", "95 % low", "95 % high", "n"],
-        ["x_1 | <b>", "0.123456", "0.1", "0.2", "3"],
+        ["[x_1 | <b>", "0.123456", "0.1", "0.2", "3"],
         ["y, $z", "", "", "", "4"],
     ]
 
@@ -117,7 +155,7 @@ def test_csv_has_whole_numbers_and_two_columns_for_an_interval() -> None:
 def test_text_sets_numbers_to_the_right() -> None:
     assert AWKWARD.numeric() == [False, True, False, True]
     assert AWKWARD.cells() == [
-        ["x_1 | <b>", "0.123", "0.100 to 0.200", "3"],
+        ["[x_1 | <b>", "0.123", "0.100 to 0.200", "3"],
         ["y, $z", "", "", "4"],
     ]
 
@@ -135,7 +173,7 @@ def test_markdown_is_escaped() -> None:
         "",
         "| na\\|me | F1 | 95 % | n |",
         "| --- | ---: | --- | ---: |",
-        "| x\\_1 \\| \\<b\\> | 0.123 | 0.100 to 0.200 | 3 |",
+        "| \\[x\\_1 \\| \\<b\\> | 0.123 | 0.100 to 0.200 | 3 |",
         "| y, $z |  |  | 4 |",
     ]
     assert "- run\\_a is not there" in lines
@@ -145,8 +183,9 @@ def test_latex_is_escaped_and_whole() -> None:
     text = written("overview.tex", [AWKWARD])
     assert r"\caption{50 \% of a\_b \& \{c\}}" in text
     assert r"\begin{tabular}{lrlr}" in text
+    assert r"\par\footnotesize a\_note of 50 \%" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert rows[1].strip() == r"x\_1 | <b> & 0.123 & 0.100 to 0.200 & 3 \\"
+    assert rows[1].strip() == r"{}[x\_1 | <b> & 0.123 & 0.100 to 0.200 & 3 \\"
     assert all(len(re.split(r"(?<!\\)&", row)) == 4 for row in rows)
     assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1]
 
@@ -164,9 +203,28 @@ def test_the_page_is_alone_and_says_what_is_missing(found: tuple, tmp_path: Path
         for path in sorted(folder.glob("*.svg"))
     ]
     f1, curves, types = words
-    assert {"an LLM", "biobert, maccrobat", "strict micro F1"} <= f1
+    assert {"an LLM", "biobert, maccrobat", "F1 (strict, micro)"} <= f1
     assert {"biobert, maccrobat", "distilbert, maccrobat", "epoch"} <= curves
     assert {"B (7)", "0.88"} <= types
+
+
+def test_awkward_names_in_plots(tmp_path: Path) -> None:
+    """Long ones, ones with formulas' signs, ones that legends would take for hidden."""
+    names = ["_a $x_1$ b", "a very long name of a system, " * 5]
+    for seed, name in enumerate(names):
+        write_evaluation(tmp_path / str(seed), counts(seed), system=name)
+    runs = [TrainedRun(name, 0, [{"epoch": 1, "f1": 0.5}], {}, "32", 8, 8) for name in names]
+    (comparison,) = compare(find_evaluations([tmp_path]))
+    for plot in (intervals(comparison), heat_map(comparison), learning_curves(runs)):
+        tree = ElementTree.fromstring(plot)
+        words = [e.text for e in tree.iter("{http://www.w3.org/2000/svg}text")]
+        assert names[0] in words
+        found = " ".join(word for word in words if word.startswith(("a very", "of a", "system,")))
+        assert found.count("a very long name") >= 2
+        width, height = (float(tree.get(side).removesuffix("pt")) for side in ("width", "height"))
+        assert width < 800 and height < 800
+        at = [float(e.get("x", 0)) for e in tree.iter("{http://www.w3.org/2000/svg}text")]
+        assert all(0 <= x <= width for x in at)
 
 
 def test_other_systems_alone_have_no_curves(tmp_path: Path) -> None:

@@ -168,6 +168,12 @@ def test_the_page_on_scores(run: Run, place: Path, mirror: Path) -> None:
     assert re.search(r"^bc5cdr_test: 4 documents, \d+ entities\nsystem ", said, re.M)
 
 
+def test_every_picture_is_there() -> None:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        for name in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / name).is_file(), f"{page.name}: {name}"
+
+
 @pytest.mark.slow
 def test_the_page_on_reports(run: Run, place: Path, mirror: Path) -> None:
     shown = [line for block in blocks("docs/report.md") for line in commands(block)]
@@ -183,6 +189,11 @@ def test_the_page_on_reports(run: Run, place: Path, mirror: Path) -> None:
     assert said.count("What training cost") == 2
     assert "not scored on ncbi: python evaluate.py -m eval_dataset=ncbi run=" in said
     assert len(list(place.glob("runs/*_report/report.html"))) == 2
+    # what it says to type for the study's other tables
+    (line,) = {line for line in said.splitlines() if line.startswith("not scored on ncbi: ")}
+    run_all(run, [words_of(line.partition(": ")[2], mirror), ours[3]], place)
+    tables = next(iter(sorted(place.glob("runs/*_report"), reverse=True))).glob("scores_*.csv")
+    assert "scores_ncbi_test.csv" in {table.name for table in tables}
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from compared import write_sweep
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
@@ -170,9 +171,40 @@ def test_a_kind_of_error_leads_to_its_documents(opened: webdriver.Chrome) -> Non
 
 
 def test_a_frequent_mistake_leads_to_where_it_is(opened: webdriver.Chrome) -> None:
-    opened.find_element(By.CSS_SELECTOR, "[data-mention='chest pain']").click()
+    """To no other type, side or mention of the same words."""
+
+    def follow(link: str) -> None:
+        opened.find_element(By.CSS_SELECTOR, link).send_keys(Keys.ENTER)
+
+    follow("[data-mention='gout'][data-type='Disease']")
     assert listed(opened) == ["wrong"]
-    assert "chest pain" in opened.find_element(By.ID, "mistakes").text
+    assert opened.find_element(By.ID, "found").text == "“gout”: 1 of 3 documents"
+    said = "gold Disease “Gout”: wrong type"
+    assert opened.find_element(By.ID, "mistake").text == said
+    assert opened.find_element(By.ID, "mistakes").text == said
+    assert press(opened, "n") == said
+    follow("[data-mention='oedema legs']")
+    assert opened.find_element(By.ID, "mistakes").text == "gold Sign “oedema … legs”: missed"
+    # until a filter is used
+    Select(opened.find_element(By.NAME, "type")).select_by_visible_text("all")
+    assert len(opened.find_elements(By.CSS_SELECTOR, "#mistakes a")) == 6
+
+
+def test_keys_work_behind_whatever_was_clicked(opened: webdriver.Chrome) -> None:
+    def key(name: str) -> str:
+        ActionChains(opened).send_keys(name).perform()  # to what has the focus
+        return opened.find_element(By.ID, "mistake").text
+
+    kind = opened.find_element(By.NAME, "kind")
+    kind.send_keys("mis")  # as one types in a list
+    assert Select(kind).first_selected_option.text == "missed"
+    assert key("n") == "gold Sign “oedema … legs”: missed"
+    assert Select(kind).first_selected_option.text == "missed"
+    opened.find_element(By.ID, "show-types").click()
+    assert key("n") == "gold <Disease> “gout”: missed"
+    search = opened.find_element(By.NAME, "search")
+    search.click()
+    assert key("n") == "" and search.get_attribute("value") == "n"
 
 
 def test_types_are_shown_in_the_text(opened: webdriver.Chrome) -> None:
@@ -181,7 +213,9 @@ def test_types_are_shown_in_the_text(opened: webdriver.Chrome) -> None:
     assert sorted(opened.execute_script(labels)) == [
         "Disease", "Sign", "Sign", "Sign", "Sign", "Structure",
     ]  # fmt: skip
-    shown = "return getComputedStyle(document.querySelector('[data-type]'), '::before').content"
+    shown = (
+        "return getComputedStyle(document.querySelector('#text [data-type]'), '::before').content"
+    )
     assert opened.execute_script(shown) == "none"
     opened.find_element(By.ID, "show-types").click()
     assert opened.execute_script(shown) != "none"
@@ -237,9 +271,13 @@ def test_the_page_of_many_runs(opened: webdriver.Chrome, tmp_path: Path) -> None
         )
         opened.get(f"file://{tmp_path}/report.html")
         assert opened.execute_script("return document.documentElement.scrollWidth") <= width
-    opened.find_element(By.XPATH, "//th[text()='F1']").click()
-    opened.find_element(By.XPATH, "//th[text()='F1']").click()
-    systems = opened.find_elements(By.CSS_SELECTOR, "#data-1 table:first-of-type tbody th")
-    assert [each.text for each in systems[:3]] == [
-        "distilbert, maccrobat", "biobert, maccrobat", "an LLM",
-    ]  # fmt: skip
+    distilbert, biobert, llm = "distilbert, maccrobat", "biobert, maccrobat", "an LLM"
+    for heading, orders in {
+        "F1": [[llm, biobert, distilbert], [distilbert, biobert, llm]],
+        # numbers below zero; the best has none, which stays last
+        "to the best": [[biobert, distilbert, llm], [distilbert, biobert, llm]],
+    }.items():
+        for wanted in orders:
+            opened.find_element(By.XPATH, f"//th[text()='{heading}']").click()
+            systems = opened.find_elements(By.CSS_SELECTOR, "#data-1 table:first-of-type tbody th")
+            assert [each.text for each in systems[:3]] == wanted

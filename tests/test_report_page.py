@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from medner.analysis import Training, analyse
 from medner.documents import Document, Entity
 from medner.gold import Gold
 from medner.predictions import Prediction, Span
+from medner.reach import BEYOND
 from medner.report.browser import browser_data
 from medner.report.page import write_page
 from medner.scoring.errors import find_errors
@@ -107,6 +109,91 @@ def test_the_browser_has_every_span_and_every_error() -> None:
         for kind, number in counts.items():
             found = [s for s in spans if s[2] == side and s[3] is not None]
             assert sum(data["kinds"][s[3]] == kind for s in found) == number
+
+
+def test_of_two_equal_spans_the_wrong_one_is_shown_as_wrong() -> None:
+    """Strictly one of them is right, as the scores count it."""
+    document = Document("a", "fever and cough", (Entity(((0, 5),), "Sign"),))
+    prediction = Prediction("a", (Span(0, 5, "Sign", 0.9), Span(0, 5, "Sign", 0.3)))
+    errors = find_errors([document], [prediction])
+    (only,) = browser_data([document], [prediction], errors, text=True)["documents"]
+    assert [(confidence, kind) for *_, kind, confidence in only["spans"]] == [
+        (None, None), (0.9, None), (0.3, 0),
+    ]  # fmt: skip
+    assert [mistake.span.confidence for mistake in errors.mistakes] == [0.3]
+
+
+def table_of(html: str, section: str) -> list[list[str]]:
+    """The words in the cells of a section's first table."""
+    body = html.split(f'<section id="{section}">')[1].split("</thead>")[1].split("</table>")[0]
+    rows = re.findall(r"<tr.*?</tr>", body, re.S)
+    return [
+        [re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.S)]
+        for row in rows
+    ]
+
+
+def test_the_figures_are_those_of_the_analysis(tmp_path: Path) -> None:
+    documents, predictions, _ = model_of_letters(3)
+    gold = Gold("test", "there", tuple(documents), {"types": {"Type0": 1, "Type1": 1}}, None)
+    mapped = map_predictions(None, documents, predictions, gold.types)
+    training = Training(documents[:1])
+    found = analyse(gold, predictions, mapped, gold.types, training)
+    write_page(tmp_path / "report.html", "a system", gold, mapped, found, True)
+    html = (tmp_path / "report.html").read_text()
+    overall, details = found.scores.overall, found.details
+    low, high = details["intervals"]["f1"]
+    assert f"<dt>F1</dt><dd>{overall.f1:.3f}</dd>" in html
+    assert f'<dd class="interval">{low:.3f} to {high:.3f}</dd>' in html
+    assert f"Gold and predictions: {details['alignment']['verdict']}." in html
+    types = {row[0]: row[1:4] for row in table_of(html, "types")}
+    assert types == {
+        name: [str(n) for n in (c.gold, c.predicted, c.correct)]
+        for name, c in found.scores.by_type.items()
+    }
+    kinds = [
+        row for row in table_of(html, "errors") if row[0] in details["errors"]["false_positives"]
+    ]
+    assert sum(int(row[1]) for row in kinds) == overall.predicted - overall.correct
+    assert sum(int(row[2]) for row in kinds) == overall.gold - overall.correct
+    novelty = details["recall_by"]["novelty"]
+    rows = [row[1:4] for row in table_of(html, "recall") if row[1] in novelty]
+    assert rows == [[name, str(s["gold"]), str(s["correct"])] for name, s in novelty.items()]
+    rows = table_of(html, "confusion")
+    columns = [*(row[0] for row in rows[:-1]), "none"]
+    confusion = {
+        (row[0], name): int(cell or 0)
+        for row in rows
+        for name, cell in zip(columns, row[1:], strict=True)
+    }
+    wanted = {
+        (gold or "no entity", predicted or "none"): count
+        for (gold, predicted), count in found.errors.confusion.items()
+    }
+    assert {key: count for key, count in confusion.items() if count} == wanted
+    assert "could have had\nall of these entities" in html
+
+
+def test_what_is_out_of_reach_is_told_by_cause(tmp_path: Path) -> None:
+    documents, predictions, _ = model_of_letters(1)
+    document, prediction = documents[0], predictions[0]
+    last = prediction.tokens.offsets[-1]
+    read = prediction.tokens.offsets[-2][1]
+    entities = (Entity(((0, read),), "Type0"), Entity((tuple(last),), "Type1"))
+    cut = replace(
+        prediction,
+        spans=(),
+        tokens=replace(
+            prediction.tokens,
+            offsets=prediction.tokens.offsets[:-1],
+            tags=prediction.tokens.tags[:-1],
+            confidence=prediction.tokens.confidence[:-1],
+        ),
+    )
+    html = page(tmp_path, [replace(document, entities=entities)], [cut])
+    assert "could have had\nno more than 0.500 of these entities." in html
+    assert f'<th scope="row">{BEYOND}</th><td class="n">1</td>' in html
+    assert "Windows lose none" not in html
 
 
 @needs_corpora

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from medner.documents import Document
-from medner.predictions import Prediction
+from medner.documents import Document, Entity
+from medner.predictions import Prediction, Span
 from medner.scoring.errors import Errors, Mistake
 
 
@@ -55,18 +55,17 @@ def _spans(
     types: list[str],
     kinds: list[str],
 ) -> list[list]:
-    left: dict[tuple, list[str]] = defaultdict(list)  # kinds of error by side, fragments and type
+    # by what is wrong; a span that is there twice may be right once, of other confidence
+    left: dict[Entity | Span, list[str]] = defaultdict(list)
     for mistake in mistakes:
-        item = mistake.span if mistake.false_positive else mistake.entity
-        left[mistake.false_positive, item.fragments, item.type].append(mistake.kind)
+        left[mistake.span if mistake.false_positive else mistake.entity].append(mistake.kind)
     spans = []
     for is_gold, items in (
         (True, document.entities),
         (False, prediction.spans if prediction else ()),
     ):
         for item in items:
-            found = left[not is_gold, item.fragments, item.type]
-            kind = kinds.index(found.pop()) if found else None
+            kind = kinds.index(left[item].pop()) if left[item] else None
             confidence = None if is_gold or item.confidence is None else round(item.confidence, 3)
             fragments = [list(fragment) for fragment in item.fragments]
             spans.append([fragments, types.index(item.type), int(is_gold), kind, confidence])

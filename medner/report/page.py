@@ -7,6 +7,7 @@ from typing import Any
 from medner.analysis import Analysis
 from medner.files import written_whole
 from medner.gold import Gold
+from medner.reach import BEYOND
 from medner.report import plots
 from medner.report.browser import browser_data
 from medner.report.templates import environment
@@ -28,6 +29,7 @@ def write_page(
         "scores": found.scores,
         "details": found.details,
         "text": text,
+        "beyond": BEYOND,
         "reliability": plots.reliability(confidence["spans"]),
         "risk_coverage": plots.risk_coverage(confidence),
         "confusion": _confusion(found),

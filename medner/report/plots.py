@@ -1,12 +1,14 @@
 """Plots as SVG, for the page and for a paper."""
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from medner.comparison import Comparison
 from medner.report.tables import row_names, study_figure
@@ -20,6 +22,7 @@ _STAGES = (("before", ORANGE, "o", "--"), ("after", BLUE, "s", "-"))  # the temp
 _STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "medner",  # the same figures give the same file
+    "text.parse_math": False,  # a $ in a name is one
     "font.family": "sans-serif",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -76,35 +79,42 @@ def risk_coverage(report: Mapping[str, Any]) -> str | None:
 
 def intervals(comparison: Comparison) -> str:
     """F1 of the systems with its interval, the best on top, and what the study has published."""
-    names = row_names(comparison.rows)
+    names = _wrapped(row_names(comparison.rows))
+    lines = sum(name.count("\n") + 1.6 for name in names)
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(6, 0.8 + 0.35 * len(names)), layout="constrained")
+        figure = Figure(figsize=(7, 1.3 + 0.22 * lines), layout="constrained")
         axes = figure.add_subplot()
+        ours, study = _mark(BLUE, "s", "-"), _mark(ORANGE, "o", "", fillstyle="none")
+        published = [study_figure(comparison.data, row) for row in comparison.rows]
         for at, row in enumerate(comparison.rows):
             if row.interval:
                 axes.plot([row.interval.low, row.interval.high], [at, at], color=BLUE)
             axes.plot(row.f1, at, color=BLUE, marker="s", linestyle="")
-            if published := study_figure(comparison.data, row):
-                axes.plot(published, at, color=ORANGE, marker="o", fillstyle="none", linestyle="")
+            if published[at]:
+                axes.plot(published[at], at, color=ORANGE, marker="o", fillstyle="none")
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
-        axes.set(xlim=(0, 1), xlabel="strict micro F1")
+        axes.set(xlim=(0, 1), xlabel="F1 (strict, micro)")
+        if any(published):
+            labels = ["here, with its interval", "study F1, of its own split and measure"]
+            figure.legend([ours, study], labels, frameon=False, loc="outside lower center", ncols=2)
         return _svg(figure)
 
 
 def heat_map(comparison: Comparison) -> str:
     """F1 by type and system; the rarer types below."""
-    names, types = row_names(comparison.rows), list(comparison.gold)
+    names, types = _wrapped(row_names(comparison.rows)), list(comparison.gold)
     values = np.array([[row.types.get(type_, 0.0) for row in comparison.rows] for type_ in types])
     with matplotlib.rc_context(_STYLE):
-        size = (2.5 + 0.8 * len(names), 1.6 + 0.24 * len(types))
+        tallest = max(name.count("\n") for name in names)
+        size = (4 + (0.8 + 0.2 * tallest) * len(names), 2.6 + 0.24 * len(types))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         axes.imshow(values, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         for (down, across), value in np.ndenumerate(values):
             colour = "white" if value < 0.5 else "black"
             axes.text(across, down, f"{value:.2f}", color=colour, ha="center", va="center", size=8)
-        axes.set_xticks(range(len(names)), names, rotation=30, ha="left", rotation_mode="anchor")
+        axes.set_xticks(range(len(names)), names, rotation=40, ha="left", rotation_mode="anchor")
         axes.set_yticks(
             range(len(types)), [f"{type_} ({comparison.gold[type_]})" for type_ in types]
         )
@@ -115,21 +125,33 @@ def heat_map(comparison: Comparison) -> str:
 def learning_curves(runs: Sequence[TrainedRun]) -> str:
     """Validation F1 by epoch, a line a run, of one colour and dash for the runs of a system."""
     systems = list(dict.fromkeys(run.system for run in runs))
+    names = _wrapped(systems, 80)
+    lines = sum(name.count("\n") + 1.2 for name in names)
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(6, 3.6 + 0.2 * len(systems)), layout="constrained")
+        figure = Figure(figsize=(7, 3.4 + 0.19 * lines), layout="constrained")
         axes = figure.add_subplot()
+        handles = []
         for number, system in enumerate(systems):
             colour, dash = _COLOURS[number % len(_COLOURS)], _DASHES[number % len(_DASHES)]
-            own = [run for run in runs if run.system == system]
-            for nth, run in enumerate(own):
-                axes.plot(
-                    [row["epoch"] for row in run.history], [row["f1"] for row in run.history],
-                    color=colour, linestyle=dash, linewidth=1.2,
-                    label=system if nth == 0 else None,
-                )  # fmt: skip
+            handles.append(_mark(colour, "", dash))
+            for run in runs:
+                if run.system == system:
+                    axes.plot(
+                        [row["epoch"] for row in run.history], [row["f1"] for row in run.history],
+                        color=colour, linestyle=dash, linewidth=1.2,
+                    )  # fmt: skip
         axes.set(ylim=(0, 1), xlabel="epoch", ylabel="validation F1 (strict)")
-        figure.legend(frameon=False, loc="outside lower left")
+        figure.legend(handles, names, frameon=False, loc="outside lower left")
         return _svg(figure)
+
+
+def _mark(colour: str, mark: str, line: Any, **more: str) -> Line2D:
+    """For a legend."""
+    return Line2D([], [], color=colour, marker=mark, linestyle=line, **more)
+
+
+def _wrapped(names: Sequence[str], width: int = 40) -> list[str]:
+    return ["\n".join(textwrap.wrap(name, width)) or name for name in names]
 
 
 def _svg(figure: Figure) -> str:

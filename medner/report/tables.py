@@ -12,10 +12,12 @@ from typing import Any, TextIO
 from omegaconf import OmegaConf
 
 from medner.comparison import Comparison, Row
+from medner.evaluation_files import STUDIED
 from medner.scoring.bootstrap import Interval
 from medner.tables import aligned
 from medner.trained_runs import TrainedRun
 
+STUDY = "study F1"
 Cell = str | int | float | Interval | None
 
 
@@ -79,9 +81,11 @@ def write_csv(file: TextIO, table: Table) -> None:
     writer.writerows(zip(*columns, strict=True))
 
 
+_LABEL_MAP: tuple[Column, Callable[[Row], Cell]] = (
+    Column("label map"), lambda row: row.label_map,
+)  # fmt: skip
 _SCORES: tuple[tuple[Column, Callable[[Row], Cell]], ...] = (
     (Column("system"), lambda row: row.system),
-    (Column("label map"), lambda row: row.label_map),
     (Column("runs"), lambda row: row.runs),
     (Column("precision"), lambda row: row.precision),
     (Column("recall"), lambda row: row.recall),
@@ -98,39 +102,58 @@ _SCORES: tuple[tuple[Column, Callable[[Row], Cell]], ...] = (
 
 def scores_table(comparison: Comparison) -> Table:
     """A row a system, with the study's figure beside it where it has published one; columns that
-    nobody fills are left out."""
-    columns = list(_SCORES)
+    nobody fills are left out, and the label map is in the caption where all have the same."""
+    columns, notes = list(_SCORES), []
     if any(study_figure(comparison.data, row) for row in comparison.rows):
-        beside = (Column("study F1"), lambda row: study_figure(comparison.data, row))
-        columns.insert(8, beside)
+        beside = (Column(STUDY), lambda row: study_figure(comparison.data, row))
+        columns.insert([column.heading for column, _ in columns].index("token accuracy"), beside)
+        notes.append(
+            f"{STUDY}: what the study has published for the encoder, of its own split, labels and "
+            "measure; no difference to it can be read from this table."
+        )
+    maps = list(dict.fromkeys(row.label_map for row in comparison.rows))
+    if len(maps) > 1:
+        columns.insert(1, _LABEL_MAP)
+    if any(comparison.data == f"{row.corpus} validation" for row in comparison.rows):
+        notes.append(
+            "The best epoch of each run was chosen on these documents, so that their figures are "
+            "too high; data.split.test=NUMBER keeps others for the end."
+        )
+    if comparison.pooled:
+        notes.append(
+            "Of a cross-validation each document is scored by the model that has not seen it, and "
+            "all are counted together; deviation is that of the folds."
+        )
     filled = [
         (column, [figure(row) for row in comparison.rows])
         for column, figure in columns
         if any(figure(row) is not None for row in comparison.rows)
     ]
     entities = sum(comparison.gold.values())
+    caption = f"{comparison.data}: {comparison.documents} documents, {entities} entities"
+    if len(maps) == 1 and maps != ["identity"]:
+        caption += f", label map {maps[0]}"
     return Table(
         name=f"scores_{slug(comparison.data)}",
-        caption=f"{comparison.data}: {comparison.documents} documents, {entities} entities",
+        caption=caption,
         columns=tuple(column for column, _ in filled),
         rows=tuple(zip(*(cells for _, cells in filled), strict=True)),
+        notes=tuple(notes),
     )
 
 
 @cache
-def study() -> Mapping[str, Mapping[str, list[float]]]:
-    """Precision, recall, F1 by data set and model."""
+def study() -> Mapping[str, Mapping[str, float]]:
+    """The F1 that the study has published, by data set and model."""
     return OmegaConf.to_container(OmegaConf.load(Path(__file__).with_name("study.yaml")))
 
 
 def study_figure(data: str, row: Row) -> float | None:
-    """The F1 that the study has published for a model on these data; it trained on MACCROBAT, and
-    reported its validation part."""
-    if not (row.corpus or "").startswith("maccrobat"):
+    """Of a model that was trained on MACCROBAT, on its own parts or elsewhere."""
+    if row.corpus not in STUDIED:
         return None
-    name = "maccrobat" if data.startswith("maccrobat") else data
-    figures = study().get(name, {}).get(row.model)
-    return figures[2] if figures else None
+    name = "maccrobat" if data.startswith(f"{row.corpus} ") else data
+    return study().get(name, {}).get(row.model)
 
 
 def types_table(comparison: Comparison) -> Table:

@@ -27,9 +27,15 @@ def environment() -> Environment:
     )
     found.filters["json"] = _json
     found.filters["figure"] = lambda value: f"{value:.3f}"
-    found.filters["latex"] = lambda text: re.sub(r"[\\{}&%$#_~^]", lambda m: _LATEX[m[0]], text)
+    found.filters["latex"] = _latex
     found.filters["markdown"] = lambda text: re.sub(r"[\\`*_|<>\[\]]", r"\\\g<0>", text)
     return found
+
+
+def _latex(text: str) -> str:
+    """A cell must not begin with what \\\\ takes for its argument."""
+    escaped = re.sub(r"[\\{}&%$#_~^]", lambda found: _LATEX[found[0]], text)
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
 
 
 def _json(value: Any) -> Markup:

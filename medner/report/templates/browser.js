@@ -7,13 +7,28 @@ const FRAGMENTS = 0, TYPE = 1, GOLD = 2, KIND = 3, CONFIDENCE = 4;  // of a span
 let shown = [];  // indices of the documents that pass the filters
 let current = -1;  // index in `shown`
 let chosen = -1;  // index of a span of the current document
+let mention = null;  // what a link above asks for, until a filter is used: its words and its side
 
 for (const [name, values] of [["type", data.types], ["kind", data.kinds]]) {
   values.forEach((value, index) => filters[name].add(new Option(value, index)));
 }
 
-function passes(span) {
+// Offsets count code points, of which JavaScript's strings may take two units for one.
+function characters(one) {
+  one.characters ??= [...one.text ?? "\u2007".repeat(one.length)];
+  return one.characters;
+}
+
+function words(one, span, between) {
+  return span[FRAGMENTS].map(([from, to]) => characters(one).slice(from, to).join("")).join(between);
+}
+
+// As the tables above compare mentions, and the search texts.
+const normalised = (text) => text.toLowerCase().trim().replace(/\s+/g, " ");
+
+function passes(one, span) {
   const { type, kind, least, most } = filters;
+  if (mention && (span[GOLD] !== mention.gold || normalised(words(one, span, " ")) !== mention.words)) return false;
   if (type.value !== "" && span[TYPE] !== Number(type.value)) return false;
   if (kind.value === "any" && span[KIND] === null) return false;
   if (kind.value !== "" && kind.value !== "any" && span[KIND] !== Number(kind.value)) return false;
@@ -24,17 +39,17 @@ function passes(span) {
 // Indices of the spans that are errors and pass the filters, in the order of the text.
 function errorsOf(one) {
   return [...one.spans.keys()]
-    .filter((at) => one.spans[at][KIND] !== null && passes(one.spans[at]))
+    .filter((at) => one.spans[at][KIND] !== null && passes(one, one.spans[at]))
     .sort((a, b) => one.spans[a][FRAGMENTS][0][0] - one.spans[b][FRAGMENTS][0][0]);
 }
 
 function filter() {
-  const words = filters.search.value.toLowerCase().trim();
-  const all = ["type", "kind"].every((name) => filters[name].value === "")
+  const wanted = normalised(filters.search.value);
+  const all = !mention && ["type", "kind"].every((name) => filters[name].value === "")
     && Number(filters.least.value) === 0 && Number(filters.most.value) === 1;
   shown = data.documents.flatMap((one, index) => {
-    const text = `${one.id}\n${one.text ?? ""}`.toLowerCase().replace(/\s+/g, " ");
-    return text.includes(words) && (all || one.spans.some(passes)) ? [index] : [];
+    one.searched ??= normalised(`${one.id}\n${one.text ?? ""}`);
+    return one.searched.includes(wanted) && (all || one.spans.some((span) => passes(one, span))) ? [index] : [];
   });
   list.replaceChildren(...shown.map((index, place) => {
     const item = document.createElement("li");
@@ -44,12 +59,18 @@ function filter() {
     item.addEventListener("click", () => show(place));
     return item;
   }));
-  document.getElementById("found").textContent = `${shown.length} of ${data.documents.length} documents`;
+  const of = mention ? `“${mention.words}”: ` : "";
+  document.getElementById("found").textContent = `${of}${shown.length} of ${data.documents.length} documents`;
   show(shown.length ? 0 : -1);
 }
 
 const address = (one, span) =>
   `#document=${encodeURIComponent(one.id)}${span === undefined ? "" : `&span=${span}`}`;
+
+// Some browsers allow a hundred changes in half a minute, and none in a frame.
+function remember(hash) {
+  try { history.replaceState(null, "", hash); } catch { /* the link is all that is lost */ }
+}
 
 function show(place) {
   list.children[current]?.removeAttribute("aria-current");
@@ -69,7 +90,7 @@ function show(place) {
   mistake.id = "mistake";
   page.append(heading, text, mistakes(one), mistake);
   page.scrollTop = 0;
-  history.replaceState(null, "", address(one));
+  remember(address(one));
 }
 
 // A link to each error of a document.
@@ -85,12 +106,6 @@ function mistakes(one) {
     return item;
   }));
   return links;
-}
-
-// Offsets count code points, of which JavaScript's strings may take two units for one.
-function characters(one) {
-  one.characters ??= [...one.text ?? "\u2007".repeat(one.length)];
-  return one.characters;
 }
 
 // For each span a lane, so that those of one side that overlap do not hide one another.
@@ -151,8 +166,7 @@ function within(box, element) {
 function describe(one, span) {
   const kind = span[KIND] === null ? "right" : data.kinds[span[KIND]];
   const sure = span[CONFIDENCE] === null ? "" : `, confidence ${span[CONFIDENCE]}`;
-  const text = one.text === null ? ""
-    : ` “${span[FRAGMENTS].map(([from, to]) => characters(one).slice(from, to).join("")).join(" … ")}”`;
+  const text = one.text === null ? "" : ` “${words(one, span, " … ")}”`;
   return `${span[GOLD] ? "gold" : "predicted"} ${data.types[span[TYPE]]}${text}: ${kind}${sure}`;
 }
 
@@ -165,7 +179,7 @@ function choose(at) {
   for (const line of lines) line.classList.add("chosen");
   if (lines[0]) within(page, lines[0]);
   document.getElementById("mistake").textContent = describe(one, one.spans[at]);
-  history.replaceState(null, "", address(one, at));
+  remember(address(one, at));
 }
 
 // To the next error, or the previous one, of this document or of the nearest that has some.
@@ -181,25 +195,41 @@ function step(by) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.matches("input:not([type=checkbox])");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "n") step(1);
   else if (event.key === "p") step(-1);
   else if (event.key === "j" && current + 1 < shown.length) show(current + 1);
   else if (event.key === "k" && current > 0) show(current - 1);
+  else return;
+  event.preventDefault();  // or a select would take it for the beginning of an option
 });
 
-// The tables above lead to the errors that they count.
-function leadTo(wanted) {
+function reset() {
   filters.reset();
-  filters.kind.value = wanted.kind === undefined ? "any" : data.kinds.indexOf(wanted.kind);
-  filters.search.value = wanted.mention ?? "";
+  mention = null;
+}
+
+// The tables above lead to the errors that they count.
+function leadTo({ kind, mention: words, type, side }) {
+  reset();
+  filters.kind.value = kind === undefined ? "any" : data.kinds.indexOf(kind);
+  if (words !== undefined) {
+    mention = { words, gold: side === "missed" ? 1 : 0 };
+    filters.type.value = data.types.indexOf(type);
+  }
   filter();
   step(1);
 }
 for (const link of document.querySelectorAll("[data-kind], [data-mention]")) {
   link.addEventListener("click", () => leadTo(link.dataset));
 }
-for (const event of ["input", "change"]) filters.addEventListener(event, filter);
+for (const event of ["input", "change"]) {
+  filters.addEventListener(event, () => {
+    mention = null;
+    filter();
+  });
+}
 const types = document.getElementById("show-types");
 types.addEventListener("change", () => page.classList.toggle("types", types.checked));
 
@@ -208,7 +238,7 @@ function follow() {
   if (!wanted.has("document")) return;
   const found = () => shown.findIndex((index) => data.documents[index].id === wanted.get("document"));
   if (found() < 0) {
-    filters.reset();
+    reset();
     filter();
   }
   const place = found();
@@ -218,10 +248,10 @@ function follow() {
 const asked = location.hash;
 filter();
 if (asked.startsWith("#document=")) {
-  history.replaceState(null, "", asked);
+  remember(asked);
   follow();
   document.getElementById("browser").scrollIntoView();
 } else {
-  history.replaceState(null, "", asked || location.pathname);
+  remember(asked || location.pathname);
 }
 window.addEventListener("hashchange", follow);
