@@ -21,7 +21,7 @@ from medner.gold import Gold, read_gold
 from medner.labels import Labels
 from medner.launch import jobs_table, launch
 from medner.leaks import Leak, shared_line, shared_with_training
-from medner.parts import own_parts, read_and_split, warn
+from medner.parts import own_parts, read_and_split, warn_of_leaks
 from medner.prediction_files import write_predictions
 from medner.pretrained import locate
 from medner.resume import changes, own_options
@@ -58,12 +58,7 @@ def train(config: DictConfig, run: Path) -> None:
     parts, report = read_again(config, run) if config.run or config.repeat else begin(config, run)
     pretrained = None if config.run else find_model(config, config.model.weights == "pretrained")
     labels = Labels.of(chain.from_iterable(parts.values()))
-    gold = None
-    if config.eval_dataset:
-        gold = read_gold(config.eval_dataset, config.corpora_dir, None).fitted(labels.types)
-        shared = shared_with_training(gold.name, gold.documents, parts["train"])
-        report["evaluation"] = shared.to_dict()
-        log.log(logging.WARNING if shared.twins else logging.INFO, "%s", shared_line(shared))
+    gold = read_elsewhere(config, labels, parts, report) if config.eval_dataset else None
 
     from medner import cost
     from medner.checkpoints import Saved, read_saved
@@ -130,8 +125,19 @@ def read_again(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
     for line in training_lines(describe_training(as_split, parts, config.data)):
         log.info("%s", line)
     # of an older program's run it is not known
-    warn([Leak.from_dict(saved) for saved in report["split"].get("leaks", ())])
+    warn_of_leaks([Leak.from_dict(saved) for saved in report["split"].get("leaks", ())])
     return parts, report
+
+
+def read_elsewhere(
+    config: DictConfig, labels: Labels, parts: Parts, report: dict[str, Any]
+) -> Gold:
+    """The documents of ``eval_dataset``. What training shares with them is said and reported."""
+    gold = read_gold(config.eval_dataset, config.corpora_dir, None).fitted(labels.types)
+    shared = shared_with_training(gold.name, gold.documents, parts["train"])
+    report["evaluation"] = shared.to_dict()
+    log.log(logging.WARNING if shared.twins else logging.INFO, "%s", shared_line(shared))
+    return gold
 
 
 def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:

@@ -125,11 +125,15 @@ def encoding_details(report: Mapping[str, Any], documents: Iterable[Document]) -
     rows = [("", "tokens", "windows")]
     for part, tokens in encoding["tokens"].items():
         rows.append((part, str(tokens), str(encoding["windows"][part])))
+    to_the_end = (
+        f"{encoding['read_to_the_end']} of {count(encoding['documents'], 'document')} are read to "
+        "the end"
+    )
+    if across := encoding["across_windows"]:
+        to_the_end += f", and {across} entities across two windows are decoded in one piece"
     lines = [
         aligned(rows),
-        f"{encoding['read_to_the_end']} of {count(encoding['documents'], 'document')} are read to "
-        f"the end, and {encoding['across_windows']} entities across two windows are decoded in one "
-        "piece",
+        to_the_end,
         *_cut_lines(encoding),
         "",
         _losses(report),
@@ -176,18 +180,15 @@ def _conversion_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
     if report["skipped"]:
         files += f", {count(len(report['skipped']), 'document')} aside"
     of_corpus = report["passed_over"].get("entities", 0)
-    of_part = {
-        part: report["training_part"]["lost_to_conversion"] * (part == "train") for part in read
-    }
-    lost = of_corpus + sum(of_part.values())
-    here = [str(lost + sum(read.values())), *(str(read[part] + of_part[part]) for part in read)]
-    gone = [str(lost), *map(str, of_part.values())]
+    of_part = dict.fromkeys(read, 0) | {"train": report["training_part"]["lost_to_conversion"]}
+    all_read, lost = sum(read.values()), of_corpus + of_part["train"]
     empty = [""] * len(read)
     if of_corpus:  # of its parts it is not known
-        return [(files, here[0], *empty), (conversion, gone[0], *empty)]
+        return [(files, str(all_read + lost), *empty), (conversion, str(lost), *empty)]
+    held = (files, *map(str, (all_read + lost, *(read[part] + of_part[part] for part in read))))
     if report["corpus"] == REBUILT:  # the hub's own
-        return [(files, *here), (f"{conversion}: not known", "", *empty)]
-    return [(files, *here), (conversion, *gone)]
+        return [held, (f"{conversion}: not known", "", *empty)]
+    return [held, (conversion, *map(str, (lost, *(of_part[part] for part in read))))]
 
 
 def _examples(losses: Sequence[Mapping[str, Any]], documents: Iterable[Document]) -> list[str]:

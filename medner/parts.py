@@ -109,7 +109,7 @@ def judge(leaks: Sequence[Leak], config: DictConfig, official: bool) -> None:
         return
     wanted = config.data.split
     if wanted.allow_leak:
-        warn(leaks)
+        warn_of_leaks(leaks)
         return
     remedies = [] if wanted.grouped else ["keep twins together (data.split.grouped=true)"]
     if official:
@@ -122,7 +122,7 @@ def judge(leaks: Sequence[Leak], config: DictConfig, official: bool) -> None:
     log.warning("THE SPLIT LEAKS, and would be refused: %s; to train, %s", leak_line(leaks), remedy)
 
 
-def warn(leaks: Sequence[Leak]) -> None:
+def warn_of_leaks(leaks: Sequence[Leak]) -> None:
     """Of a split that may leak, and does."""
     if any(leak.twins for leak in leaks):
         log.warning(

@@ -59,6 +59,17 @@ def test_alone_an_overlapping_entity_is_reached() -> None:
     ]  # fmt: skip
 
 
+def test_where_tags_are_copied_a_word_is_reached_as_a_whole_or_not() -> None:
+    start = TEXT.index("hypokalaemia")
+    offsets = ((start, start + 4), (start + 4, start + 12))
+    document = Document("1", TEXT, (at("kalaemia", "Lab"),))
+    for copied, lost in ((False, {}), (True, {INSIDE_TOKEN: 1})):
+        tokens = Tokens(offsets, ("O", "O"), (1.0, 1.0), copied=copied)
+        reach = Reach.of([document], [Prediction("1", (), tokens)])
+        assert reach.lost()["lost"] == lost
+        assert reach.alone(document, *document.entities) is not copied
+
+
 def test_without_tokens_nothing_is_known() -> None:
     assert Reach.of([DOCUMENT], [Prediction("1", ())]) is None
     nothing = Document("1", TEXT, ())
