@@ -23,7 +23,7 @@ def report(config: DictConfig, _: Path) -> None:
     notes = [f"{run} has not ended well: not compared" for run in unfinished(folders)]
     if not evaluations:
         raise UserError("; ".join(notes))
-    comparisons = compare(evaluations)
+    comparisons = compare(evaluations, config.baseline)
     runs = trained_runs(evaluations)
     notes += to_evaluate(evaluations)
 

@@ -228,6 +228,7 @@ class EvaluateConfig:
 @dataclass
 class ReportConfig:
     runs: Any = "latest"  # folders of runs, sweeps or other systems' evaluations; or the latest
+    baseline: str | None = None  # the system that differences are to: its name or words of it
     output: str = "${output_dir}/${run_id:}_report"  # the folder that gets report.html and the rest
     output_dir: str = "runs"
 

@@ -25,7 +25,8 @@ ORDER = [
     "releases", "sources", "resume", "factors", "parts", "gold", "sharing", "windows", "decoding",
     "reach", "encoding_report", "analysis",
     "hardware", "encoder", "datamodule", "module", "cost", "checkpoints", "training", "published",
-    "systems", "evaluation_files", "comparison", "trained_runs", "report", "report.templates",
+    "systems", "system_names",
+    "evaluation_files", "comparison", "trained_runs", "report", "report.templates",
     "report.tables", "report.plots", "report.browser", "report.page", "report.overview",
     "evaluation", "wandb_run", "tracking", "estimate", "repetition",
 ]  # fmt: skip

@@ -104,6 +104,13 @@ def test_what_a_table_must_not_be_read_as_is_below_it(tmp_path: Path) -> None:
     assert any(note.startswith("Of a cross-validation") for note in table.notes)
 
 
+def test_the_baseline_is_named(found: tuple, tmp_path: Path) -> None:
+    (comparison,) = compare(find_evaluations([tmp_path / "sweep"]), "distilbert")
+    table = scores_table(comparison)
+    assert column(table, "to the baseline") == [comparison.rows[0].difference.f1, None]
+    assert "Differences are to the baseline, distilbert, maccrobat." in table.notes
+
+
 def test_label_maps_are_a_column_where_they_differ(tmp_path: Path) -> None:
     for name in ("m", "n"):
         write_evaluation(tmp_path / name, counts(ord(name)), system="x", label_map=name)

@@ -17,7 +17,7 @@ from medner.scoring.bootstrap import Interval
 from medner.tables import aligned
 from medner.trained_runs import TrainedRun
 
-STUDY = "study F1"
+STUDY, TO_THE_BEST = "study F1", "to the best"
 Cell = str | int | float | Interval | None
 
 
@@ -93,7 +93,7 @@ _SCORES: tuple[tuple[Column, Callable[[Row], Cell]], ...] = (
     (Column("95 %"), lambda row: row.interval),
     (Column("deviation"), lambda row: row.deviation),
     (Column("token accuracy"), lambda row: row.accuracy),
-    (Column("to the best", "{:+.3f}"), lambda row: row.difference and row.difference.f1),
+    (Column(TO_THE_BEST, "{:+.3f}"), lambda row: row.difference and row.difference.f1),
     (Column("its 95 %"), lambda row: row.difference and row.difference.interval),
     (Column("p (Holm)", "{:.4f}"), lambda row: row.p),
     (Column("could show"), lambda row: row.difference and row.difference.smallest),
@@ -119,6 +119,10 @@ def scores_table(comparison: Comparison) -> Table:
             "The best epoch of each run was chosen on these documents, so that their figures are "
             "too high; data.split.test=NUMBER keeps others for the end."
         )
+    if comparison.reference:
+        at = [column.heading for column, _ in columns].index(TO_THE_BEST)
+        columns[at] = Column("to the baseline", "{:+.3f}"), columns[at][1]
+        notes.append(f"Differences are to the baseline, {comparison.reference}.")
     if comparison.pooled:
         notes.append(
             "Of a cross-validation each document is scored by the model that has not seen it, and "
