@@ -28,10 +28,10 @@ def report(config: DictConfig, _: Path) -> None:
     notes += to_evaluate(evaluations)
 
     from medner.report.overview import write_overview
-    from medner.report.tables import cost_table, scores_table
+    from medner.report.tables import cost_table, rulers_table, scores_table
 
-    tables = [scores_table(comparison) for comparison in comparisons]
-    for table in [*tables, *([cost_table(runs)] if runs else [])]:
+    tables = [make(each) for each in comparisons for make in (scores_table, rulers_table)]
+    for table in filter(None, [*tables, cost_table(runs) if runs else None]):
         log.info("%s\n%s", table.caption, "\n".join([table.text(), *table.notes, ""]))
     for note in notes:
         log.info("%s", note)

@@ -20,7 +20,8 @@ class Row:
     interval is over documents, and over seeds where there are several.
     ``difference`` is that to the comparison's ``reference``, with ``p`` as Holm corrects it; None
     for the reference itself, and as the interval where documents are too few. ``accuracy`` is that
-    of tokens, where the system tells them; ``types`` has the F1 of each type, ``model`` the
+    of tokens, where the system tells them; ``types`` has the F1 of each type, ``rulers`` that under
+    each that all its runs know, ``model`` the
     encoder's name on the hub and ``corpus`` what it was trained on, None of other systems."""
 
     system: str
@@ -32,6 +33,7 @@ class Row:
     deviation: float | None
     accuracy: float | None
     types: Mapping[str, float]
+    rulers: Mapping[str, float]
     model: str | None
     corpus: str | None
     interval: bootstrap.Interval | None = None
@@ -153,6 +155,11 @@ def _row(group: Sequence[Evaluation]) -> Row:
         types={
             type_: statistics.fmean(one.types.get(type_, Counts()).f1 for one in group)
             for type_ in types
+        },
+        rulers={
+            name: statistics.fmean(one.rulers[name] for one in group)
+            for name in first.rulers
+            if all(name in one.rulers for one in group)
         },
         model=first.model,
         corpus=first.corpus,

@@ -15,6 +15,7 @@ from medner.errors import UserError
 from medner.files import read_json
 from medner.runs import ANALYSIS, BEST, CONFIG, LOG, METRICS, find_run, label, load_config, newest
 from medner.scoring.matching import Counts
+from medner.scoring.rulers import SELECTION, f1_by_ruler
 
 _OWN_PARTS = ("validation", "test")
 STUDIED = ("maccrobat", "maccrobat_2018_2020")  # the corpora that the study trained on, both forms
@@ -29,8 +30,9 @@ class Evaluation:
     which order; ``counts`` (documents, 1, 3) are gold, predicted and correct; ``types`` are summed
     over documents; ``accuracy`` is that of tokens, where the system tells them. ``fold`` is the
     number of the run's in a cross-validation; ``runs_f1`` has the F1 of the run, or of each of the
-    folds. ``run`` is the folder of the training, ``model`` its encoder's name on
-    the hub and ``corpus`` what it was trained on; None of other systems.
+    folds; ``rulers`` that under other rulers (see ``f1_by_ruler``), where it is known. ``run`` is
+    the folder of the training, ``model`` its encoder's name on the hub and ``corpus`` what it was
+    trained on; None of other systems.
     """
 
     system: str
@@ -45,6 +47,7 @@ class Evaluation:
     seed: int | None
     fold: int | None
     runs_f1: tuple[float, ...]
+    rulers: Mapping[str, float]
     run: Path | None
     model: str | None
     corpus: str | None
@@ -75,13 +78,22 @@ def find_evaluations(folders: Iterable[str | Path]) -> list[Evaluation]:
         found |= {place.resolve(): _read(place) for place in places}
     found = {at: one for at, one in found.items() if one.run is None or _ended(one.run)}
     tested = {one.run for one in found.values() if one.data == f"{one.corpus} test"}
+    chosen_on = {one.run: one for one in found.values() if one.data == f"{one.corpus} validation"}
     kept = [
-        one
+        _with_selection(one, chosen_on.get(one.run))
         for one in found.values()
-        if one.run not in tested or one.data != f"{one.corpus} validation"
+        if one.run not in tested or one is not chosen_on.get(one.run)
     ]
     names = system_names.told_apart([(one.system, one.settings) for one in kept])
     return [replace(one, system=name) for one, name in zip(kept, names, strict=True)]
+
+
+def _with_selection(one: Evaluation, chosen_on: Evaluation | None) -> Evaluation:
+    """What selection is worth is told by the validation part, and shown with the test part."""
+    if chosen_on is None or one.data != f"{one.corpus} test" or not one.rulers:
+        return one
+    found = {name: gain for name, gain in chosen_on.rulers.items() if name == SELECTION}
+    return replace(one, rulers={**one.rulers, **found})
 
 
 def unfinished(folders: Iterable[str | Path]) -> list[Path]:
@@ -161,6 +173,7 @@ def _together(folds: list[Evaluation]) -> Evaluation:
         types=types,
         accuracy=None,  # tokens of each fold are not counted here
         fold=None,
+        rulers={},
         runs_f1=tuple(one.overall.f1 for one in folds),
     )
 
@@ -194,6 +207,7 @@ def _read(folder: Path) -> Evaluation:
         seed=config.seed if config else None,
         fold=config.data.split.fold if config else None,
         runs_f1=(_sum(counts).f1,),
+        rulers=f1_by_ruler(analysis["rulers"]) if analysis.get("rulers") else {},
         run=run if config else None,
         model=config.model.name if config else None,
         corpus=config.data.name if config else None,

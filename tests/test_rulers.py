@@ -16,7 +16,7 @@ from test_token_scores import tagged
 from medner.corpora import CorpusSource, read_corpus
 from medner.documents import Document, Entity
 from medner.predictions import Prediction, Span, Tokens
-from medner.scoring.rulers import FIRST_TOKENS, first_tokens_of, rulers
+from medner.scoring.rulers import FIRST_TOKENS, Rulers, f1_by_ruler, first_tokens_of, rulers
 from medner.scoring.selection import Selection
 from medner.scoring.token_scores import lenient_by_piece, lenient_by_word
 
@@ -128,6 +128,18 @@ def long_document() -> tuple[Document, Document, Prediction]:
     converted = replace(full, entities=full.entities[::2])
     spans = tuple(Span(*place(at), "Age", 0.5, (), (at, at + 1), ((-1.0,),) * 2) for at in found)
     return full, converted, Prediction("long", spans, Tokens(offsets, tuple(names), (0.5,) * 600))
+
+
+def test_f1_by_ruler() -> None:
+    alone = {"lost_labels": {"f1": 0.4}, "truncation": {"f1": 0.6}, "scorer": {"f1": 0.7}}
+    path = {"lost_labels": {"f1": 0.4}, "truncation": {"f1": 0.45}, "scorer": {"f1": 0.55}}
+    chosen = Selection(best=0.6, elsewhere=0.55, last=0.5, epochs=4)
+    found = f1_by_ruler(Rulers({"f1": 0.5}, alone, path, chosen).to_dict())
+    assert found == pytest.approx({
+        "strict": 0.5, "lost labels": 0.4, "truncation": 0.6, "scorer": 0.7,
+        "... + truncation": 0.45, "... + scorer": 0.55, "selection": 0.05,
+    })  # fmt: skip
+    assert "selection" not in f1_by_ruler(Rulers({"f1": 0.5}, alone, path).to_dict())
 
 
 def test_each_factor_and_the_path_by_hand() -> None:

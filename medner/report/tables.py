@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from medner.comparison import Comparison, Row
 from medner.evaluation_files import STUDIED
 from medner.scoring.bootstrap import Interval
+from medner.scoring.rulers import RULERS, SELECTION
 from medner.tables import aligned
 from medner.trained_runs import TrainedRun
 
@@ -170,6 +171,23 @@ def types_table(comparison: Comparison) -> Table:
             (type_, gold, *(row.types.get(type_) for row in comparison.rows))
             for type_, gold in comparison.gold.items()
         ),
+    )
+
+
+def rulers_table(comparison: Comparison) -> Table | None:
+    """F1 of the same predictions under other rulers; None where nobody tells."""
+    rows = [row for row in comparison.rows if row.rulers]
+    names = list(dict.fromkeys(name for row in rows for name in row.rulers))
+    if not rows:
+        return None
+    columns = [Column(name, "{:+.3f}" if name == SELECTION else "{:.3f}") for name in names]
+    said = "; ".join(f"{name}: {meaning}" for name, meaning in RULERS.items() if name in names)
+    return Table(
+        name=f"rulers_{slug(comparison.data)}",
+        caption=f"{comparison.data}: F1 of the same predictions under other rulers",
+        columns=(Column("system"), *columns),
+        rows=tuple((row.system, *map(row.rulers.get, names)) for row in rows),
+        notes=(f"First each alone, then added one after the other. {said}.",),
     )
 
 

@@ -7,6 +7,7 @@ after the other. No model is needed, nor another training.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from medner.documents import Document
 from medner.predictions import Prediction, Tokens
@@ -24,6 +25,7 @@ FACTORS = {
     "scorer": "seqeval as it comes (lenient), by word, tags before decoding",
     "subtokens": "the same by piece of a word",
 }
+SELECTION = "selection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,29 @@ class Rulers:
                 f"others choose it; with the last of {found.epochs} epochs {found.last:.3f}"
             )
         return lines
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+RULERS = {
+    "strict": "spans, whole documents, full gold",
+    **{_words(name): meaning for name, meaning in FACTORS.items()},
+    SELECTION: "what F1 gains on documents that chose the epoch themselves (validation)",
+}
+
+
+def f1_by_ruler(record: Mapping[str, Any]) -> dict[str, float]:
+    """F1 of each ruler, of ``Rulers.to_dict``: strict, each factor alone, and the path from its
+    second step on, whose first is alone already; ``selection`` is a gain, where it is known."""
+    found = {"strict": record["strict"]["f1"]}
+    found |= {_words(name): figures["f1"] for name, figures in record["alone"].items()}
+    steps = list(record["path"].items())[1:]
+    found |= {f"... + {_words(name)}": figures["f1"] for name, figures in steps}
+    if chosen := record["selection"]:
+        found[SELECTION] = chosen["best"] - chosen["elsewhere"]
+    return found
 
 
 def rulers(
