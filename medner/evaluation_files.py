@@ -129,6 +129,7 @@ def to_evaluate(evaluations: Iterable[Evaluation]) -> list[str]:
 def latest(output_dir: str) -> Path:
     """The newest run, or the sweep that it is a job of."""
     run = newest(output_dir)
+    run = run.resolve() if run.is_symlink() else run  # a link says not where its run belongs
     return run if run.parent.resolve() == Path(output_dir).resolve() else run.parent
 
 

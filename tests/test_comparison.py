@@ -283,6 +283,8 @@ def test_the_latest_is_a_sweep_or_a_run(runs: Path) -> None:
         (folder / "checkpoints").mkdir()
         (folder / "checkpoints" / "best.ckpt").touch()
     assert latest(str(runs)) == runs / "sweep"
+    (runs / "link").symlink_to(runs / "sweep" / "2_biobert")
+    assert latest(str(runs)) == runs / "sweep"
     assert latest(str(runs / "sweep")).parent == runs / "sweep"
 
 

@@ -195,12 +195,12 @@ def test_time_grows_with_the_documents_not_with_their_pairs():
     vocabulary = [f"w{number}" for number in range(20_000)]
     weights = [1 / (rank + 1) for rank in range(20_000)]  # Zipf, so that phrases recur
     texts = [" ".join(draw.choices(vocabulary, weights, k=200)) for _ in range(4_000)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert find_groups(notes(*texts[:500])).groups == ()
-    assert time.perf_counter() - start < 1
-    start = time.perf_counter()
+    assert time.process_time() - start < 1
+    start = time.process_time()
     found = find_groups(notes(*texts, *(f"{text} end" for text in texts[:100])))
-    assert time.perf_counter() - start < 12
+    assert time.process_time() - start < 12
     assert found.pairs == NONE | {"similar": 100}
 
 
