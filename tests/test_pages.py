@@ -187,9 +187,9 @@ def test_the_page_on_reports(run: Run, place: Path, mirror: Path) -> None:
     shutil.copy(predictions, place / "system.jsonl")
     run("evaluate.py", "predictions=system.jsonl", "eval_dataset=bc5cdr", cwd=place).well()
     said = run_all(run, ours, place)
-    assert said.count("What training cost") == 2
+    assert said.count("What training cost") == 3
     assert "not scored on ncbi: python evaluate.py -m eval_dataset=ncbi run=" in said
-    assert len(list(place.glob("runs/*_report/report.html"))) == 2
+    assert len(list(place.glob("runs/*_report/report.html"))) == 3
     # what it says to type for the study's other tables
     (line,) = {line for line in said.splitlines() if line.startswith("not scored on ncbi: ")}
     run_all(run, [words_of(line.partition(": ")[2], mirror), ours[3]], place)
