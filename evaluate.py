@@ -37,7 +37,9 @@ def evaluate(config: DictConfig, _: Path) -> None:
     training = read_training(run, config.corpora_dir, config.confidence)
     if system.calibrator and config.confidence in (None, system.calibrator.confidence):
         training = replace(training, calibrator=system.calibrator)
-    scores, folder = evaluation.evaluate(system, gold, training, development, config.text)
+    scores, folder = evaluation.evaluate(
+        system, gold, training, development, config.text, config.rulers
+    )
     # what is only scored again is for the run's trackers no evaluation more
     own = load_config(run).logger if run and not config.predictions else LoggerConfig()
     chosen = config.logger or OmegaConf.structured(own)

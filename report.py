@@ -23,15 +23,15 @@ def report(config: DictConfig, _: Path) -> None:
     notes = [f"{run} has not ended well: not compared" for run in unfinished(folders)]
     if not evaluations:
         raise UserError("; ".join(notes))
-    comparisons = compare(evaluations)
+    comparisons = compare(evaluations, config.baseline)
     runs = trained_runs(evaluations)
     notes += to_evaluate(evaluations)
 
     from medner.report.overview import write_overview
-    from medner.report.tables import cost_table, scores_table
+    from medner.report.tables import cost_table, rulers_table, scores_table
 
-    tables = [scores_table(comparison) for comparison in comparisons]
-    for table in [*tables, *([cost_table(runs)] if runs else [])]:
+    tables = [make(each) for each in comparisons for make in (scores_table, rulers_table)]
+    for table in filter(None, [*tables, cost_table(runs) if runs else None]):
         log.info("%s\n%s", table.caption, "\n".join([table.text(), *table.notes, ""]))
     for note in notes:
         log.info("%s", note)

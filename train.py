@@ -11,13 +11,17 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medner.config import resolve
-from medner.data_report import corpus_details, describe_encoding, encoding_details, encoding_line
+from medner.data_report import corpus_details
+from medner.documents import Parts
+from medner.encoding_report import describe_encoding, encoding_details, encoding_lines
 from medner.errors import ConfigError
+from medner.factors import as_trained, describe_training, training_lines
 from medner.files import read_json, write_json
 from medner.gold import Gold, read_gold
 from medner.labels import Labels
 from medner.launch import jobs_table, launch
-from medner.parts import Parts, own_parts, read_and_split
+from medner.leaks import Leak, shared_line, shared_with_training
+from medner.parts import own_parts, read_and_split, warn_of_leaks
 from medner.prediction_files import write_predictions
 from medner.pretrained import locate
 from medner.resume import changes, own_options
@@ -54,9 +58,7 @@ def train(config: DictConfig, run: Path) -> None:
     parts, report = read_again(config, run) if config.run or config.repeat else begin(config, run)
     pretrained = None if config.run else find_model(config, config.model.weights == "pretrained")
     labels = Labels.of(chain.from_iterable(parts.values()))
-    gold = read_gold(config.eval_dataset, config.corpora_dir, None) if config.eval_dataset else None
-    if gold:
-        gold = gold.fitted(labels.types)
+    gold = read_elsewhere(config, labels, parts, report) if config.eval_dataset else None
 
     from medner import cost
     from medner.checkpoints import Saved, read_saved
@@ -72,7 +74,8 @@ def train(config: DictConfig, run: Path) -> None:
         saved = Saved()
         report["encoding"] = describe(config, parts, data)
         write_json(run / DATA_REPORT, report)
-        log.info("%s", encoding_line(report))
+        for line in encoding_lines(report):
+            log.info("%s", line)
     save_config(run, config)
     (run / METRICS).unlink(missing_ok=True)  # it says that the run has ended
     loggers = make_loggers(config, run, saved.step if config.run else None)
@@ -109,12 +112,32 @@ def begin(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
 
 
 def read_again(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
-    """The documents of an earlier run by part, and its data report, to go on with or to repeat."""
+    """The documents of an earlier run by part, and its data report, to go on with or to repeat.
+
+    Its split is not judged again, but if it leaks, that is said again.
+    """
     earlier = run if config.run else Path(config.repeat)
-    _, parts = own_parts(earlier, config.data, config.corpora_dir)
+    _, as_split = own_parts(earlier, config.data, config.corpora_dir)
+    parts = as_trained(as_split, config.data)
     if not config.run:
         write_json(run / SPLIT, read_json(earlier / SPLIT))
-    return parts, read_json(earlier / DATA_REPORT)
+    report = read_json(earlier / DATA_REPORT)
+    for line in training_lines(describe_training(as_split, parts, config.data)):
+        log.info("%s", line)
+    # of an older program's run it is not known
+    warn_of_leaks([Leak.from_dict(saved) for saved in report["split"].get("leaks", ())])
+    return parts, report
+
+
+def read_elsewhere(
+    config: DictConfig, labels: Labels, parts: Parts, report: dict[str, Any]
+) -> Gold:
+    """The documents of ``eval_dataset``. What training shares with them is said and reported."""
+    gold = read_gold(config.eval_dataset, config.corpora_dir, None).fitted(labels.types)
+    shared = shared_with_training(gold.name, gold.documents, parts["train"])
+    report["evaluation"] = shared.to_dict()
+    log.log(logging.WARNING if shared.twins else logging.INFO, "%s", shared_line(shared))
+    return gold
 
 
 def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
@@ -142,7 +165,7 @@ def score_best(
     ``report`` describes the corpus; ``step`` is the one at which training ended.
     """
     from medner import systems
-    from medner.analysis import Training, fit_calibrator
+    from medner.analysis import Training, fit_calibrator, read_epochs
     from medner.evaluation import evaluate, record
     from medner.module import NerModule
     from medner.tracking import log_part
@@ -158,11 +181,11 @@ def score_best(
         write_predictions(path, predictions, documents)
     calibrator = fit_calibrator(run, data.documents("validation"), config.confidence)
     write_json(run / CALIBRATION, calibrator.to_dict())
-    training = Training(data.documents("train"), calibrator)
+    training = Training(data.documents("train"), calibrator, epochs=read_epochs(run))
     for part in own:
         documents, path = data.documents(part), predictions_of(run, part)
         system, _ = systems.from_output(path, {part: documents}, run, allow_missing=False)
-        own_gold = Gold(part, config.data.path, tuple(documents), report, label_map=None)
+        own_gold = Gold.of(part, config.data, documents, report)
         found, folder = record(system, own_gold, training)
         scores[part] = found.scores
         log_part(loggers, part, found.scores, path, documents, step)
@@ -185,14 +208,12 @@ def score_best(
 def dry_run(config: DictConfig, run: Path) -> None:
     """Say what a run would read, split, lose and take; nothing is trained or left behind."""
     discard(run)
-    parts, _, report = read_and_split(config)
+    parts, split, report = read_and_split(config)
     labels = Labels.of(chain.from_iterable(parts.values()))
+    log.info("%s\n", corpus_details(report, split))
     if config.eval_dataset:
-        gold = read_gold(config.eval_dataset, config.corpora_dir, None)
-        gold = gold.fitted(labels.types)
-        for line in gold.lines(labels.types, None):
-            log.info("%s", line)
-    log.info("%s\n", corpus_details(report))
+        gold = read_gold(config.eval_dataset, config.corpora_dir, None).fitted(labels.types)
+        log.info("%s\n", "\n".join(gold.lines(labels.types, parts["train"])))
     # time and tokens need its shape and its tokenizer alone
     pretrained = find_model(config, weights=False)
 
@@ -236,6 +257,7 @@ def build(
         window=dict(config.window),
         optimizer={name: config.trainer[name] for name in optimizer},
         seed=config.seed,
+        subtokens=config.data.subtokens,
         pretrained=None if random else folder,
     )
     return module, documents_for(module, config, parts)
@@ -256,9 +278,9 @@ def describe(config: DictConfig, parts: Parts, data: Any) -> dict[str, Any]:
     """The part of the data report that a tokenizer is needed for."""
     return describe_encoding(
         config.data.flatten,
-        tokens={part: sum(map(len, data.tokenised[part])) for part in parts},
-        windows={part: len(data.windows[part]) for part in parts},
-        documents=list(chain.from_iterable(parts.values())),
+        parts={part: data.documents(part) for part in parts},
+        windows=data.windows,
+        whole=data.whole,
         reachable=data.reachable(),
     )
 

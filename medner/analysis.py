@@ -7,17 +7,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from medner.documents import Document
 from medner.errors import UserError
+from medner.factors import as_trained
 from medner.files import read_json
 from medner.gold import Gold
 from medner.parts import own_parts
 from medner.prediction_files import read_predictions
 from medner.predictions import Prediction
 from medner.reach import Reach, reach_lines
-from medner.runs import CALIBRATION, load_config, predictions_of
+from medner.runs import CALIBRATION, HISTORY, load_config, predictions_of
 from medner.schema import PROJECT
 from medner.scoring import bootstrap, mentions, semeval
 from medner.scoring.alignment import check_alignment
@@ -27,6 +30,8 @@ from medner.scoring.errors import Errors, find_errors
 from medner.scoring.label_map import LabelMap, MappedPredictions
 from medner.scoring.map_effects import compare_maps, gains_and_losses
 from medner.scoring.matching import Scores, score
+from medner.scoring.rulers import rulers
+from medner.scoring.selection import selection
 from medner.scoring.temperature import Calibrator, fit
 from medner.scoring.token_scores import token_scores
 from medner.scoring.type_matrix import type_against_gold
@@ -37,12 +42,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Training:
-    """What the run behind a system tells: its training documents, and how its confidences are to
-    be taken; None where it does not. ``confidence`` is the name that was asked for."""
+    """What the run behind a system tells: its training documents, how its confidences are to be
+    taken, and how its validation documents were scored after each epoch (see :func:`read_epochs`);
+    None where it does not. ``confidence`` is the name that was asked for."""
 
     documents: Sequence[Document] | None = None
     calibrator: Calibrator | None = None
     confidence: str | None = None
+    epochs: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ def analyse(
     mapped: MappedPredictions,
     types: Sequence[str],
     training: Training,
+    show_rulers: bool = False,
 ) -> Analysis:
     """Score and explain.
 
@@ -70,6 +78,7 @@ def analyse(
         mapped: the same in the corpus's.
         types: of the system.
         training: see :func:`read_training`.
+        show_rulers: whether the lines hold what other rulers give.
     """
     documents, found = gold.documents, mapped.predictions
     scores = score(documents, found)
@@ -92,6 +101,8 @@ def analyse(
     sections["by_document"] = _by_document(documents, found), []
     if gold.label_map:
         sections["label_map"] = _label_map(gold, predictions, types)
+    if gold.converted or show_rulers:
+        sections["rulers"] = _by_ruler(gold, predictions, training, show_rulers)
     alignment = check_alignment(documents, found)
     sections["alignment"] = alignment.to_dict(), alignment.lines()
     return Analysis(
@@ -110,18 +121,30 @@ def read_training(run: Path | None, corpora_dir: str, confidence: str | None) ->
     """
     if run is None:
         return Training(confidence=confidence)
+    epochs = read_epochs(run)
     stored = run / CALIBRATION
     calibrator = Calibrator.from_dict(read_json(stored)) if stored.is_file() else None
     try:
-        _, parts = own_parts(run, load_config(run).data, corpora_dir)
+        data = load_config(run).data
+        _, parts = own_parts(run, data, corpora_dir)
     except UserError as error:
         log.info("the documents that the run was trained on are not known: %s", error)
-        return Training(calibrator=calibrator, confidence=confidence)
+        return Training(calibrator=calibrator, confidence=confidence, epochs=epochs)
     name = confidence or (calibrator.confidence if calibrator else DEFAULT)
     fits = calibrator is not None and calibrator.confidence == name
     if not fits and predictions_of(run, "validation").is_file():
         calibrator = fit_calibrator(run, parts["validation"], name)
-    return Training(parts["train"], calibrator, confidence)
+    trained = as_trained(parts, data)["train"]
+    return Training(trained, calibrator, confidence, epochs)
+
+
+def read_epochs(run: Path) -> NDArray[np.int64] | None:
+    """Gold, predicted and correct by epoch and validation document, shape (epochs, documents, 3);
+    None of a run from before they were kept."""
+    if not (run / HISTORY).is_file():
+        return None
+    rows = [row.get("by_document") for row in read_json(run / HISTORY)]
+    return np.array(rows) if rows and all(rows) else None
 
 
 def fit_calibrator(run: Path, validation: Sequence[Document], confidence: str) -> Calibrator:
@@ -201,6 +224,23 @@ def _tokens(gold: Gold, predictions: Sequence[Prediction]) -> tuple[dict | None,
         f"{found.strict['f1']:.3f} (strict IOB2), token accuracy {found.accuracy:.3f}"
     )
     return found.to_dict(), [line]
+
+
+def _by_ruler(
+    gold: Gold, predictions: Sequence[Prediction], training: Training, show: bool
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """None where tokens are not known, or types are not the corpus's."""
+    if gold.label_map or any(prediction.tokens is None for prediction in predictions):
+        return None, ["rulers: these predictions have no tokens, or a label map"] if show else []
+    # these documents chose the epoch
+    own = gold.name == "validation" and training.epochs is not None
+    found = rulers(
+        gold.full or gold.documents,
+        predictions,
+        gold.converted,
+        selection(training.epochs) if own else None,
+    )
+    return found.to_dict(), found.lines() if show else []
 
 
 def _recall_by(

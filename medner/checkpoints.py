@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from medner import interruption
 from medner.cost import Cost
-from medner.files import write_json, written_whole
+from medner.files import write_rows, written_whole
 from medner.runs import BEST, HISTORY, LAST
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class RunCheckpoints(Checkpoint):
             trainer.save_checkpoint(self.run / BEST, storage_options=_MODEL_ONLY)
         trainer.should_stop = finished(self.history, self.patience, trainer.max_epochs)
         self._save(trainer, pl_module)
-        write_json(self.run / HISTORY, self.history)
+        write_rows(self.run / HISTORY, self.history)
         self._end_if_asked(trainer)
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -13,10 +13,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medner.corpora import FORMATS, ON_ERROR
+from medner.corpora.conversion import MACCROBAT, REBUILT
 from medner.corpora.errata import ERRATA
 from medner.errors import ConfigError
 from medner.hydra_errors import either, explain
-from medner.labels import FLATTEN
+from medner.labels import FLATTEN, SUBTOKENS
 from medner.schema import (
     EvaluateConfig,
     ExportConfig,
@@ -38,6 +39,9 @@ _CHOICES = {
     "data.errata": [*sorted(ERRATA), None],
     "data.flatten": sorted(FLATTEN),
     "data.on_error": ON_ERROR,
+    "data.subtokens": SUBTOKENS,
+    "data.training.annotation": ["full", "converted"],
+    "data.training.copies": ["none", "own", "test"],
     "eval_dataset.on_error": ON_ERROR,
     "eval_dataset.format": sorted(FORMATS),
     "eval_dataset.errata": [*sorted(ERRATA), None],
@@ -48,6 +52,7 @@ _POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
 _NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip", "save_minutes")
 _PATHS = (
     "path",
+    "rebuild_from",
     "run",
     "repeat",
     "ckpt_path",
@@ -93,6 +98,7 @@ def check(config: DictConfig) -> None:
                 "train.py takes another corpus"
             )
         _check_split(config)
+        _check_protocol(config)
         _check_window(config.window)
         # no hardware has a say in whether the batches fit together: this can be told at once
         resolve(config.copy(), HardwareConfig(name="any"))
@@ -192,6 +198,27 @@ def _check_split(config: DictConfig) -> None:
         raise ConfigError(f"data.split: {error}") from None
 
 
+def _check_protocol(config: DictConfig) -> None:
+    """What the original study did can be asked for where it makes sense alone."""
+    data = config.data
+    if data.rebuild_from is not None:
+        if data.name != REBUILT:
+            raise ConfigError(f"data.rebuild_from: what is rebuilt is data={REBUILT}")
+        # a run remembers where its documents were found
+        if data.path is not None and config.run is None and config.repeat is None:
+            raise ConfigError("data.path and data.rebuild_from contradict each other; give one")
+    if data.training.annotation == "converted" and (data.name, data.format) != (MACCROBAT, "brat"):
+        raise ConfigError(
+            f"data.training.annotation=converted: the hub's conversion is of data={MACCROBAT}, and "
+            f"goes by the lines of its brat files; here is {data.name} as {data.format}"
+        )
+    if data.training.copies == "test" and not data.split.allow_leak:
+        raise ConfigError(
+            "data.training.copies=test trains on the test documents; if that is what you want to "
+            "measure, say data.split.allow_leak=true"
+        )
+
+
 def _check_window(window: DictConfig) -> None:
     if window.length < 8:
         raise ConfigError(f"window.length={window.length}: takes at least 8 tokens")
@@ -215,7 +242,8 @@ def resolve(
 ) -> list[str]:
     """Settle every training option in place, under ``trainer``; the one place where this is done.
 
-    Command line, then experiment, then hardware, then model, then default.
+    Command line, then experiment, then hardware, then model, then default; of the precision the
+    hardware says nothing where it is a part of the experiment.
 
     Args:
         config: a checked :class:`TrainConfig`.
@@ -238,6 +266,8 @@ def resolve(
     lines = []
     for option in ("accelerator", *(option.name for option in fields(TrainingOptions))):
         proposals = {who: values.get(option) for who, values in proposers.items()}
+        if option == "precision" and config.experiment and config.experiment.own_precision:
+            proposals.pop(f"hardware {proposed.name}")
         who = next((who for who, value in proposals.items() if value is not None), "default")
         config.trainer[option] = proposals[who]
         if option == "device_batch":

@@ -1,4 +1,4 @@
-"""What was read, how it was split, and what the encoding loses: a run's ``data_report.json``."""
+"""What was read and how it was split: the first half of a run's ``data_report.json``."""
 
 import hashlib
 from collections import Counter
@@ -6,19 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from medner.corpora import Corpus
-from medner.documents import Document, Entity
+from medner.documents import Document, Parts
 from medner.duplicates import DocumentGroups
-from medner.id_files import count
-from medner.labels import flatten
-from medner.predictions import Prediction
-from medner.scoring.matching import score
+from medner.id_files import count, some
+from medner.leaks import Leak
+from medner.scoring.mentions import OTHER_TYPE, SEEN, UNSEEN, TrainingMentions
 from medner.split import Split
 from medner.tables import aligned
 
-DISCONTINUOUS, OVERLAPPING, INSIDE_TOKEN = (
-    "discontinuous", "overlaps another", "begins or ends inside a token",
-)  # fmt: skip
-_SHOWN = 3  # examples of each kind
+_SHOWN = 5  # groups
 
 
 def fingerprint(documents: Iterable[Document]) -> str:
@@ -73,8 +69,7 @@ def describe_split(
     given_groups: int = 0,
     official: bool = False,
 ) -> dict[str, Any]:
-    """Sizes of the parts, groups that stayed together (found, and how many were given), and what
-    could not be had.
+    """Sizes of the parts, groups (those found, and how many were given), and what could not be had.
 
     Args:
         official: the split is the corpus's own.
@@ -98,72 +93,32 @@ def describe_split(
             "given": given_groups,
             "pairs": dict(groups.pairs),
             "largest": list(groups.largest),
+            "members": [list(group) for group in groups.groups],
         },
         "notes": list(split.notes),
     }
 
 
-def describe_encoding(
-    rule: str,
-    tokens: Mapping[str, int],
-    windows: Mapping[str, int],
-    documents: Sequence[Document],
-    reachable: Sequence[Prediction],
-) -> dict[str, Any]:
-    """Tokens and windows by part, and what tokens and flat tags lose of the gold.
+def describe_shared(parts: Parts, leaks: Sequence[Leak]) -> dict[str, Any]:
+    """What is scored shares with what is trained on: documents, and mentions.
 
     Args:
-        rule: how overlapping entities are flattened.
-        tokens, windows: how many there are in each part.
-        documents: all of them.
-        reachable: their gold, encoded and decoded again.
+        parts: as they are trained on.
+        leaks: theirs, of :func:`medner.leaks.find_leaks`.
     """
-    scores = score(documents, reachable)
-    return {
-        "flatten": rule,
-        "tokens": dict(tokens),
-        "windows": dict(windows),
-        "reachable": scores.overall.to_dict(),
-        "lost": scores.overall.gold - scores.overall.correct,
-        "lost_by_type": {
-            type_: counts.gold - counts.correct
-            for type_, counts in scores.by_type.items()
-            if counts.gold > counts.correct
-        },
-        "lost_entities": lost_entities(documents, reachable, rule),
-    }
-
-
-def lost_entities(
-    documents: Iterable[Document], reachable: Iterable[Prediction], rule: str
-) -> list[dict[str, Any]]:
-    """Each entity of the gold that cannot be predicted: where it is, and why."""
-    found = {prediction.document: prediction for prediction in reachable}
-    lost = []
-    for document in documents:
-        spans = Counter((s.start, s.end, s.type) for s in found[document.id].spans)
-        kept = Counter(flatten(document.entities, rule))
-        for entity in document.entities:
-            key = (entity.start, entity.end, entity.type)
-            kept_here, kept[entity] = kept[entity] > 0, kept[entity] - 1
-            if not entity.discontinuous and kept_here and spans[key] > 0:
-                spans[key] -= 1
-                continue
-            lost.append(
-                {
-                    "document": document.id,
-                    "type": entity.type,
-                    "fragments": [list(fragment) for fragment in entity.fragments],
-                    "why": _why(entity, kept_here),
-                }
-            )
-    return lost
-
-
-def _why(entity: Entity, kept: bool) -> str:
-    if entity.discontinuous:
-        return DISCONTINUOUS
-    return INSIDE_TOKEN if kept else OVERLAPPING
+    known = TrainingMentions(parts["train"], None)
+    mentions = {}
+    for part in ("validation", "test"):
+        novelty = Counter(
+            known.novelty(document.mention(entity), entity.type)
+            for document in parts.get(part, ())
+            for entity in document.entities
+        )
+        if novelty:
+            mentions[part] = {"entities": novelty.total()} | {
+                kind: novelty[kind] for kind in (SEEN, OTHER_TYPE, UNSEEN)
+            }
+    return {"leaks": [leak.to_dict() for leak in leaks], "mentions": mentions}
 
 
 def reading_lines(report: Mapping[str, Any]) -> list[str]:
@@ -179,67 +134,57 @@ def reading_lines(report: Mapping[str, Any]) -> list[str]:
 def corpus_lines(report: Mapping[str, Any]) -> list[str]:
     """What was read and how it was split, for the log of a run."""
     lines = [
-        f"{report['corpus']}: {report['documents']} documents, {report['entities']} entities of "
-        f"{len(report['types'])} types"
+        f"{report['corpus']}: {count(report['documents'], 'document')}, {report['entities']} "
+        f"entities of {count(len(report['types']), 'type')}"
     ]
     lines += reading_lines(report)
     split = report["split"]
     given = split["groups"]["given"]
     lines.append(f"groups: {split['groups']['summary']}" + (f" and {given} given" if given else ""))
     parts = {part: described["documents"] for part, described in split["parts"].items()}
-    sizes = ", ".join(f"{count} {part}" for part, count in parts.items() if count)
+    sizes = ", ".join(f"{number} {part}" for part, number in parts.items() if number)
     how = "the corpus's own" if split["official"] else f"seed {split['seed']}"
     lines.append(f"split: {sizes} ({how})")
     return lines + [f"  {note}" for note in split["notes"]]
 
 
-def encoding_line(report: Mapping[str, Any]) -> str:
-    """What the encoding loses, for the log of a run."""
-    encoding = report["encoding"]
-    return (
-        f"tokens: {sum(encoding['tokens'].values())} in {sum(encoding['windows'].values())} "
-        f"windows; with flat tags they reach {encoding['reachable']['recall']:.3f} of the gold"
-    )
+def mention_lines(report: Mapping[str, Any]) -> list[str]:
+    """How much of what is scored can be known by heart."""
+    return [
+        f"mentions: {novelty[SEEN]} of {novelty['entities']} {part} entities "
+        f"({novelty[SEEN] / novelty['entities']:.1%}) occur in train with their type, "
+        f"{novelty[OTHER_TYPE]} with another only"
+        for part, novelty in report["split"]["mentions"].items()
+    ]
 
 
-def corpus_details(report: Mapping[str, Any]) -> str:
+def corpus_details(report: Mapping[str, Any], split: Split) -> str:
     """What stands in the report before a model is known, and not in :func:`corpus_lines`."""
     passed_over = [f"{number} {kind}" for kind, number in report["passed_over"].items()]
     lines = [
         f"overlapping: {report['overlapping']} entities; discontinuous: {report['discontinuous']}",
         f"passed over: {', '.join(passed_over) or 'nothing'}",
-        "",
+        *_group_lines(report["split"]["groups"]["members"], split),
     ]
-    parts = report["split"]["parts"]
+    parts = {part: found for part, found in report["split"]["parts"].items() if found["documents"]}
     rows = [("entities", "all", *parts)]
     for type_, number in report["types"].items():
         of_parts = [part["types"].get(type_, 0) for part in parts.values()]
         rows.append((type_, *map(str, (number, *of_parts))))
     for what, name in (("all types", "entities"), ("documents", "documents")):
         rows.append((what, *map(str, (report[name], *(part[name] for part in parts.values())))))
-    return "\n".join(lines) + aligned(rows)
+    return "\n".join([*lines, "", aligned(rows)])
 
 
-def encoding_details(report: Mapping[str, Any], documents: Iterable[Document]) -> str:
-    """Tokens and windows by part, and what the encoding loses: why, and examples of where."""
-    encoding = report["encoding"]
-    rows = [("", "tokens", "windows")]
-    for part, tokens in encoding["tokens"].items():
-        rows.append((part, str(tokens), str(encoding["windows"][part])))
-    texts = {document.id: document.text for document in documents}
-    lines = [
-        aligned(rows),
-        "",
-        f"out of reach: {encoding['lost']} of {report['entities']} entities "
-        f"(data.flatten={encoding['flatten']}); the best recall is "
-        f"{encoding['reachable']['recall']:.4f}; a run lists all of them in its data_report.json",
+def _group_lines(groups: Sequence[Sequence[str]], split: Split) -> list[str]:
+    """Some groups, and where each of their documents is."""
+    if not groups:
+        return []
+    part_of = {id: part for part, ids in split.parts.items() for id in ids}
+    lines = ["  " + some([f"{id} ({part_of[id]})" for id in group]) for group in groups[:_SHOWN]]
+    more = len(groups) - len(lines)
+    return [
+        "documents that belong together:",
+        *lines,
+        *([f"  and {more} groups more"] * bool(more)),
     ]
-    for why, lost in Counter(loss["why"] for loss in encoding["lost_entities"]).most_common():
-        lines.append(f"  {lost} {why}, such as")
-        examples = [loss for loss in encoding["lost_entities"] if loss["why"] == why][:_SHOWN]
-        for loss in examples:
-            spans, text = loss["fragments"], texts[loss["document"]]
-            mention = " ... ".join(text[start:end] for start, end in spans).replace("\n", " ")
-            place = ";".join(f"{start}-{end}" for start, end in spans)
-            lines.append(f"    {loss['document']} {place} {loss['type']}: {mention}")
-    return "\n".join(lines)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from medner.decoding import reachable
 from medner.documents import Document
 from medner.encoder import special_ids
-from medner.labels import IGNORED, Labels, flatten
+from medner.labels import IGNORED, Labels, copied, flatten
 from medner.predictions import Prediction
 from medner.windows import TokenizedDocument, Window, cut, tokenise
 
@@ -173,10 +173,11 @@ class NerDataModule(pl.LightningDataModule):
 
     Args:
         parts: documents by part; ``train`` and ``validation`` for fitting, any one for prediction.
-        labels, flatten_rule: how entities become tags.
+        labels, flatten_rule, subtokens: how entities become tags.
         tokenizer, pad_id: of the encoder.
         length: the most tokens that the encoder takes, special ones counted.
         context: see :func:`medner.windows.cut`.
+        truncate: whether what does not fit the first window of a document is cut off.
         effective_batch: windows an optimiser step.
         device_batch: windows a device holds at once.
         seed: of the training order.
@@ -185,28 +186,34 @@ class NerDataModule(pl.LightningDataModule):
     def __init__(
         self, parts: Mapping[str, Sequence[Document]], *, labels: Labels, flatten_rule: str,
         tokenizer: Tokenizer, pad_id: int, length: int, context: int, effective_batch: int = 8,
-        device_batch: int = 8, seed: int = 0,
+        device_batch: int = 8, seed: int = 0, truncate: bool = False, subtokens: str = "bio",
     ) -> None:  # fmt: skip
         super().__init__()
         self.labels = labels
         self.flatten_rule = flatten_rule
+        self.subtokens = subtokens
         self.tokenizer = tokenizer
         self.pad_id = pad_id
         self.effective_batch = effective_batch
         self.device_batch = device_batch
         self.seed = seed
-        special = sum(map(len, special_ids(tokenizer)))
+        length -= sum(map(len, special_ids(tokenizer)))
+        self.whole: dict[str, int] = {}  # tokens of a part, those that are cut off included
         self.tokenised: dict[str, list[TokenizedDocument]] = {}
         self.windows: dict[str, list[Window]] = {}
         self.tags: dict[TokenizedDocument, NDArray[np.int64]] = {}
         for part, documents in parts.items():
             self.tokenised[part] = tokenise(documents, tokenizer)
+            self.whole[part] = sum(map(len, self.tokenised[part]))
+            if truncate:
+                self.tokenised[part] = [tokens.first(length) for tokens in self.tokenised[part]]
             self.windows[part] = []
             for tokens in self.tokenised[part]:
                 entities = flatten(tokens.document.entities, flatten_rule)
                 entities = [entity for entity in entities if entity.type in labels.types]
-                self.tags[tokens] = labels.encode(entities, tokens.starts, tokens.ends)
-                self.windows[part] += cut(tokens, length - special, context)
+                tags = labels.encode(entities, tokens.starts, tokens.ends)
+                self.tags[tokens] = tags if subtokens == "bio" else copied(tags, tokens.inside_word)
+                self.windows[part] += cut(tokens, length, context)
 
     def documents(self, part: str) -> list[Document]:
         return [tokens.document for tokens in self.tokenised[part]]
@@ -214,7 +221,8 @@ class NerDataModule(pl.LightningDataModule):
     def reachable(self) -> list[Prediction]:
         """The best that tokens and flat tags allow for: the gold, encoded and decoded."""
         tokenised = [tokens for part in self.tokenised.values() for tokens in part]
-        return [reachable(tokens, self.labels, self.flatten_rule) for tokens in tokenised]
+        rules = self.labels, self.flatten_rule, self.subtokens
+        return [reachable(tokens, *rules) for tokens in tokenised]
 
     @property
     def micro_batches(self) -> int:

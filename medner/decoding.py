@@ -151,17 +151,22 @@ def _solve_block(
 
 
 def predict(
-    tokenised: TokenizedDocument, log_probs: NDArray[np.floating], labels: Labels
+    tokenised: TokenizedDocument,
+    log_probs: NDArray[np.floating],
+    labels: Labels,
+    subtokens: str = "bio",
 ) -> Prediction:
     """Decode a document.
 
     Args:
         tokenised: its tokens.
         log_probs: as in :func:`decode`.
+        subtokens: how the model's tokens were tagged, one of :data:`medner.labels.SUBTOKENS`.
 
     Returns:
         Its spans, each with the geometric mean of its tokens' probabilities as confidence, and
-        what the model says of every token by itself.
+        what the model says of every token by itself. Where tags are copied, a word is what its
+        first token is, and the others have no say in spans.
 
     Raises:
         UserError: if a probability is not a number.
@@ -171,30 +176,55 @@ def predict(
             f"document {tokenised.document.id}: the model's output is not a number; if training "
             "went well, try another trainer.precision"
         )
-    segments = decode(log_probs, tokenised.inside_word)
+    copied = subtokens == "copied"
+    heard = ~tokenised.inside_word if copied else np.ones(len(tokenised), dtype=bool)
+    segments = (
+        decode_words(log_probs, heard) if copied else decode(log_probs, tokenised.inside_word)
+    )
     best = log_probs.argmax(axis=1)
     names = labels.tags
     return Prediction(
         tokenised.document.id,
-        spans=spans_of(segments, tokenised, labels, _evidence(segments, log_probs)),
+        spans=spans_of(segments, tokenised, labels, _evidence(segments, log_probs, heard)),
         tokens=Tokens(
             offsets=tuple(zip(tokenised.starts.tolist(), tokenised.ends.tolist(), strict=True)),
             tags=tuple(names[tag] for tag in best),
             confidence=tuple(np.exp(log_probs.max(axis=1)).clip(0, 1).tolist()),
             classes=len(names),
+            copied=copied,
         ),
     )
 
 
+def decode_words(
+    log_probs: NDArray[np.floating], begins_word: NDArray[np.bool_]
+) -> list[tuple[int, int, int]]:
+    """As :func:`decode`, the best sequence of words, each of which is what its first token is.
+
+    Args:
+        begins_word: whether a token is the first of its word, shape (tokens,).
+    """
+    first = np.flatnonzero(begins_word)
+    bounds = np.append(first, len(log_probs)).tolist()
+    return [(kind, bounds[begin], bounds[after]) for kind, begin, after in decode(log_probs[first])]
+
+
 def _evidence(
-    segments: list[tuple[int, int, int]], log_probs: NDArray[np.floating]
-) -> list[NDArray[np.floating]]:
-    """For each segment the log probabilities that a :class:`Span` keeps, shape (tokens, kept)."""
+    segments: list[tuple[int, int, int]],
+    log_probs: NDArray[np.floating],
+    heard: NDArray[np.bool_],
+) -> list[dict[str, Any]]:
+    """What each segment's :class:`Span` says beside its place and type, from the tokens that are
+    ``heard``, shape (tokens,)."""
     if not segments:
         return []
-    rows = np.concatenate([np.arange(first, after) for _, first, after in segments])
+    of_segments = [first + np.flatnonzero(heard[first:after]) for _, first, after in segments]
+    rows = np.concatenate(of_segments)
     tags = np.concatenate(
-        [2 * kind + 2 - (np.arange(first, after) == first) for kind, first, after in segments]
+        [
+            2 * kind + 2 - (tokens == first)
+            for (kind, first, _), tokens in zip(segments, of_segments, strict=True)
+        ]
     )
     others = np.minimum(log_probs[rows], 0.0)  # a copy; rounding may lift a certain one above 0
     own = others[np.arange(len(rows)), tags]
@@ -204,24 +234,24 @@ def _evidence(
     if others.shape[1] > LIKELIEST:
         rest = np.exp(others[:, LIKELIEST:]).sum(axis=1, keepdims=True)
         kept.append(np.log(np.clip(rest, np.exp(_LEAST), 1.0)))
-    ends = np.cumsum([after - first for _, first, after in segments])[:-1]
-    return np.split(np.maximum(np.hstack(kept), _LEAST), ends)
-
-
-def _given(first: int, kept: NDArray[np.floating]) -> dict[str, Any]:
-    """What a span says beside its place and type."""
-    return {
-        "confidence": float(np.exp(kept[:, 0].mean())),
-        "tokens": tuple(range(first, first + len(kept))),
-        "log_probs": tuple(map(tuple, kept.tolist())),
-    }
+    ends = np.cumsum([len(tokens) for tokens in of_segments])[:-1]
+    return [
+        {
+            "confidence": float(np.exp(values[:, 0].mean())),
+            "tokens": tuple(tokens.tolist()),
+            "log_probs": tuple(map(tuple, values.tolist())),
+        }
+        for tokens, values in zip(
+            of_segments, np.split(np.maximum(np.hstack(kept), _LEAST), ends), strict=True
+        )
+    ]
 
 
 def spans_of(
     segments: list[tuple[int, int, int]],
     tokenised: TokenizedDocument,
     labels: Labels,
-    evidence: list[NDArray[np.floating]] | None = None,
+    evidence: list[dict[str, Any]] | None = None,
 ) -> tuple[Span, ...]:
     """The segments' text, trimmed; one that holds no text of its own is none."""
     text = tokenised.document.text
@@ -231,17 +261,21 @@ def spans_of(
         mention = text[start:end]
         start, end = end - len(mention.lstrip()), start + len(mention.rstrip())
         if start < end:
-            given = {} if evidence is None else _given(first, evidence[index])
+            given = {} if evidence is None else evidence[index]
             spans.append(Span(start, end, labels.types[kind], **given))
             free = end
     return tuple(spans)
 
 
-def reachable(tokenised: TokenizedDocument, labels: Labels, rule: str) -> Prediction:
+def reachable(
+    tokenised: TokenizedDocument, labels: Labels, rule: str, subtokens: str = "bio"
+) -> Prediction:
     """The gold as flat tags over these tokens can express it: encoded and decoded again."""
     entities = flatten(tokenised.document.entities, rule)
     tags = labels.encode(entities, tokenised.starts, tokenised.ends)
     certain = np.full((len(tags), len(labels.tags)), _RULED_OUT)
     certain[np.arange(len(tags)), tags] = 0.0
-    segments = decode(certain, tokenised.inside_word)
+    inside_word = tokenised.inside_word
+    copied = subtokens == "copied"
+    segments = decode_words(certain, ~inside_word) if copied else decode(certain, inside_word)
     return Prediction(tokenised.document.id, spans_of(segments, tokenised, labels))

@@ -1,6 +1,6 @@
 """Documents and entities: what every corpus is read into and every score is computed on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -68,6 +68,9 @@ class Document:
     def mention(self, entity: Entity) -> str:
         """The entity's text, its fragments joined by a space."""
         return " ".join(self.text[start:end] for start, end in entity.fragments)
+
+
+Parts = Mapping[str, Sequence[Document]]  # train, validation, test, as far as they are there
 
 
 def entity_types(documents: Iterable[Document]) -> tuple[str, ...]:

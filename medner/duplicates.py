@@ -26,6 +26,7 @@ from math import comb
 import numpy as np
 
 from medner.documents import Document
+from medner.id_files import count
 
 SHINGLE = 4  # a power of two
 THRESHOLD = 0.5
@@ -34,7 +35,7 @@ EQUAL_WORDS = 5
 # A shingle in more documents than this is boilerplate and makes no candidates, which bounds the
 # work. More nearly (not exactly) equal versions of one text than this can go unseen.
 BOILERPLATE = 100
-PAIRS_AT_ONCE = 4_000_000  # candidate pairs made before they are counted: bounds the memory
+PAIRS_AT_ONCE = 32_000_000  # about, that are counted together: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ class DocumentGroups:
     def summary(self) -> str:
         """One line for the log."""
         if not self.groups:
-            return "no groups: every document stands alone"
-        joined = ", ".join(f"{count} {rule}" for rule, count in self.pairs.items() if count)
+            return "none, every document stands alone"
+        joined = ", ".join(f"{number} {rule}" for rule, number in self.pairs.items() if number)
         shown = ", ".join(self.largest[:5]) + (", ..." if len(self.largest) > 5 else "")
         return (
-            f"{sum(map(len, self.groups))} documents in {len(self.groups)} groups "
+            f"{sum(map(len, self.groups))} documents in {count(len(self.groups), 'group')} "
             f"(pairs: {joined}); the largest has {len(self.largest)}: {shown}"
         )
 
@@ -127,19 +128,18 @@ def _near_pairs(texts: list[str]) -> Iterator[tuple[int, int, str]]:
     documents_with = np.bincount(shingle)  # the inverted index: sorted by shingle, then by owner
     sizes = np.bincount(owner, minlength=len(texts))
     boilerplate = np.bincount(owner[documents_with[shingle] > BOILERPLATE], minlength=len(texts))
-
-    pair, shared = _candidates(owner, documents_with)
-    first, second = np.divmod(pair, len(texts))
-    shorter = np.minimum(sizes[first], sizes[second])
-    # Boilerplate made no candidates, but counts: what both might have of it is the most they gain.
-    possible = shared + np.minimum(boilerplate[first], boilerplate[second]) >= THRESHOLD * shorter
     by_owner = np.split(shingle[np.argsort(owner, kind="stable")], np.cumsum(sizes)[:-1])
-    for a, b in zip(first[possible].tolist(), second[possible].tolist(), strict=True):
-        common = len(np.intersect1d(by_owner[a], by_owner[b], assume_unique=True))
-        if common >= THRESHOLD * (sizes[a] + sizes[b] - common):
-            yield a, b, "similar"
-        elif common >= THRESHOLD * min(sizes[a], sizes[b]):
-            yield a, b, "contained"
+    for first, second, shared in _candidates(owner, documents_with):
+        shorter = np.minimum(sizes[first], sizes[second])
+        # Boilerplate made no candidates, but counts: what both might have is the most they gain.
+        most = shared + np.minimum(boilerplate[first], boilerplate[second])
+        possible = most >= THRESHOLD * shorter
+        for a, b in zip(first[possible].tolist(), second[possible].tolist(), strict=True):
+            common = len(np.intersect1d(by_owner[a], by_owner[b], assume_unique=True))
+            if common >= THRESHOLD * (sizes[a] + sizes[b] - common):
+                yield a, b, "similar"
+            elif common >= THRESHOLD * min(sizes[a], sizes[b]):
+                yield a, b, "contained"
 
 
 def _shingles(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -161,19 +161,28 @@ def _shingles(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return np.cumsum(np.diff(shingle, prepend=shingle[0]) > 0), owner
 
 
-def _candidates(owner: np.ndarray, documents_with: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs that share a shingle, as first * texts + second, and how many they share."""
+def _candidates(
+    owner: np.ndarray, documents_with: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs that share a shingle, as arrays of first, second and how many they share.
+
+    In as many lots as it takes for none to be large; a pair is in one lot, with all it shares.
+    """
     texts = owner.max() + 1
     starts = np.cumsum(documents_with) - documents_with
-    pairs, counts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for size in range(2, BOILERPLATE + 1):
-        first, second = np.triu_indices(size, 1)
-        heads = starts[documents_with == size]
-        step = max(1, PAIRS_AT_ONCE // len(first))
-        for begin in range(0, len(heads), step):
-            rows = owner[heads[begin : begin + step, None] + np.arange(size)]
-            found = np.unique(rows[:, first] * texts + rows[:, second], return_counts=True)
-            pairs.append(found[0])
-            counts.append(found[1])
-    pair, place = np.unique(np.concatenate(pairs), return_inverse=True)
-    return pair, np.bincount(place, np.concatenate(counts), len(pair)).astype(np.int64)
+    occurring = np.flatnonzero(np.bincount(documents_with)[: BOILERPLATE + 1])
+    heads = {size: starts[documents_with == size] for size in occurring.tolist() if size > 1}
+    lots = -(-sum(len(of_size) * comb(size, 2) for size, of_size in heads.items()) // PAIRS_AT_ONCE)
+    for lot in range(lots):
+        found = [np.empty(0, np.int64)]
+        for size, of_size in heads.items():
+            first, second = np.triu_indices(size, 1)
+            step = max(1, PAIRS_AT_ONCE // len(first))
+            for begin in range(0, len(of_size), step):
+                rows = owner[of_size[begin : begin + step, None] + np.arange(size)]
+                pairs = (rows[:, first] * texts + rows[:, second]).ravel()
+                found.append(pairs[pairs % lots == lot] if lots > 1 else pairs)
+        pairs = np.concatenate(found)
+        pairs.sort()
+        begins = np.flatnonzero(np.diff(pairs, prepend=-1))
+        yield *np.divmod(pairs[begins], texts), np.diff(begins, append=len(pairs))

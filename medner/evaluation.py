@@ -8,12 +8,13 @@ from omegaconf import OmegaConf
 
 from medner.analysis import Analysis, Training, analyse
 from medner.data_report import fingerprint
+from medner.documents import Document
 from medner.errors import UserError
-from medner.files import write_json, written_whole
+from medner.files import read_json, write_json, written_whole
 from medner.gold import Gold
 from medner.prediction_files import read_predictions, write_predictions
 from medner.report.page import write_page
-from medner.runs import ANALYSIS, METRICS, PAGE
+from medner.runs import ANALYSIS, METRICS, PAGE, SPLIT
 from medner.scoring.label_map import LabelMap, map_predictions
 from medner.scoring.map_search import best_map
 from medner.scoring.matching import Scores, score, table
@@ -28,6 +29,7 @@ def evaluate(
     training: Training,
     development: Gold | None = None,
     text: bool = True,
+    rulers: bool = False,
 ) -> tuple[Scores, Path]:
     """Record an evaluation, and say all of it.
 
@@ -35,6 +37,7 @@ def evaluate(
         training: what is known of the system's.
         development: documents to choose the label map on, instead of taking the chosen one.
         text: as of :func:`record`.
+        rulers: as of :func:`record`.
 
     Returns:
         The strict scores, and the evaluation's folder.
@@ -46,10 +49,13 @@ def evaluate(
         gold = replace(gold, label_map=_best_map(system, gold, development))
     else:
         gold = gold.fitted(system.types, system.complete)
-    for line in gold.lines(system.types, system.run, system.complete):
+    known = training.documents
+    if known is None and system.run and (system.run / SPLIT).is_file():
+        known = [Document(id, "") for id in read_json(system.run / SPLIT)["parts"]["train"]]
+    for line in gold.lines(system.types, known, system.complete):
         log.info("%s", line)
     replaced = results_folder(system, gold).exists()
-    found, folder = record(system, gold, training, text)
+    found, folder = record(system, gold, training, text, rulers)
     log.info("\n%s, label map: %s (strict)", gold.name, map_name(gold))
     log.info("%s\n", table(found.scores))
     for line in found.lines:
@@ -60,7 +66,7 @@ def evaluate(
 
 
 def record(
-    system: System, gold: Gold, training: Training, text: bool = True
+    system: System, gold: Gold, training: Training, text: bool = True, rulers: bool = False
 ) -> tuple[Analysis, Path]:
     """Predict, map, score, explain.
 
@@ -68,6 +74,7 @@ def record(
         gold: with the label map that fits the system.
         training: what is known of the system's.
         text: whether report.html may hold the documents' texts.
+        rulers: whether what is said holds what other ways of scoring make of it.
 
     Returns:
         What was found, and the folder that got predictions.jsonl, metrics.json, analysis.json,
@@ -80,7 +87,7 @@ def record(
     # as the file has them: whoever scores it again gets the same figures
     predictions = read_predictions(path, gold.documents)
     mapped = map_predictions(gold.label_map, gold.documents, predictions, gold.types)
-    found = analyse(gold, predictions, mapped, system.types, training)
+    found = analyse(gold, predictions, mapped, system.types, training, rulers)
     write_json(folder / ANALYSIS, found.details)
     if gold.label_map:
         with written_whole(folder / "label_map.yaml") as file:

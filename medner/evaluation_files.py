@@ -9,19 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import DictConfig, OmegaConf
 
+from medner import system_names
 from medner.errors import UserError
 from medner.files import read_json
 from medner.runs import ANALYSIS, BEST, CONFIG, LOG, METRICS, find_run, label, load_config, newest
 from medner.scoring.matching import Counts
+from medner.scoring.rulers import SELECTION, f1_by_ruler
 
-# What sets runs of one system apart, and what has no say in scores
-_NOT_OF_A_SYSTEM = (
-    "seed", "data.split.fold", "run", "repeat", "output_dir", "corpora_dir", "hub_mirror", "logger",
-    "hardware", "trainer.accelerator", "trainer.device_batch", "trainer.save_minutes",
-    "eval_dataset", "data.path", "confidence",
-)  # fmt: skip
 _OWN_PARTS = ("validation", "test")
 STUDIED = ("maccrobat", "maccrobat_2018_2020")  # the corpora that the study trained on, both forms
 
@@ -30,13 +25,14 @@ STUDIED = ("maccrobat", "maccrobat_2018_2020")  # the corpora that the study tra
 class Evaluation:
     """One system with one seed on one set of documents, or on those of all folds together.
 
-    ``system`` is what tables call it, another one for each of its ``settings``: a run's options but
-    for those that seeds differ in. ``data`` and ``fingerprint`` say which documents, ``ids``
-    (documents,) in which order; ``counts`` (documents, 1, 3) are gold, predicted and correct;
-    ``types`` are summed over documents; ``accuracy`` is that of tokens, where the system tells
-    them. ``fold`` is the number of that of a cross-validation; ``runs_f1`` has the F1 of the run,
-    or of each of the folds. ``run`` is the folder of the training, ``model`` its encoder's name on
-    the hub and ``corpus`` what it was trained on; None of other systems.
+    ``system`` is what tables call it, another one for each of its ``settings`` (see
+    ``system_names``). ``data`` and ``fingerprint`` say which documents, ``ids`` (documents,) in
+    which order; ``counts`` (documents, 1, 3) are gold, predicted and correct; ``types`` are summed
+    over documents; ``accuracy`` is that of tokens, where the system tells them. ``fold`` is the
+    number of the run's in a cross-validation; ``runs_f1`` has the F1 of the run, or of each of the
+    folds; ``rulers`` that under other rulers (see ``f1_by_ruler``), where it is known. ``run`` is
+    the folder of the training, ``model`` its encoder's name on the hub and ``corpus`` what it was
+    trained on; None of other systems.
     """
 
     system: str
@@ -51,6 +47,7 @@ class Evaluation:
     seed: int | None
     fold: int | None
     runs_f1: tuple[float, ...]
+    rulers: Mapping[str, float]
     run: Path | None
     model: str | None
     corpus: str | None
@@ -81,13 +78,22 @@ def find_evaluations(folders: Iterable[str | Path]) -> list[Evaluation]:
         found |= {place.resolve(): _read(place) for place in places}
     found = {at: one for at, one in found.items() if one.run is None or _ended(one.run)}
     tested = {one.run for one in found.values() if one.data == f"{one.corpus} test"}
-    return _told_apart(
-        [
-            one
-            for one in found.values()
-            if one.run not in tested or one.data != f"{one.corpus} validation"
-        ]
-    )
+    chosen_on = {one.run: one for one in found.values() if one.data == f"{one.corpus} validation"}
+    kept = [
+        _with_selection(one, chosen_on.get(one.run))
+        for one in found.values()
+        if one.run not in tested or one is not chosen_on.get(one.run)
+    ]
+    names = system_names.told_apart([(one.system, one.settings) for one in kept])
+    return [replace(one, system=name) for one, name in zip(kept, names, strict=True)]
+
+
+def _with_selection(one: Evaluation, chosen_on: Evaluation | None) -> Evaluation:
+    """What selection is worth is told by the validation part, and shown with the test part."""
+    if chosen_on is None or one.data != f"{one.corpus} test" or not one.rulers:
+        return one
+    found = {name: gain for name, gain in chosen_on.rulers.items() if name == SELECTION}
+    return replace(one, rulers={**one.rulers, **found})
 
 
 def unfinished(folders: Iterable[str | Path]) -> list[Path]:
@@ -123,6 +129,7 @@ def to_evaluate(evaluations: Iterable[Evaluation]) -> list[str]:
 def latest(output_dir: str) -> Path:
     """The newest run, or the sweep that it is a job of."""
     run = newest(output_dir)
+    run = run.resolve() if run.is_symlink() else run  # a link says not where its run belongs
     return run if run.parent.resolve() == Path(output_dir).resolve() else run.parent
 
 
@@ -132,11 +139,14 @@ def folds_together(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     Raises:
         UserError: if folds share documents.
     """
-    kept = [evaluation for evaluation in evaluations if evaluation.fold is None]
+    kept: list[Evaluation] = []
     validations: dict[tuple, list[Evaluation]] = defaultdict(list)
     for one in evaluations:
-        if one.fold is not None:
+        # elsewhere each fold's model is scored on the same documents, as another seed's would be
+        if one.fold is not None and one.data == f"{one.corpus} test":
             validations[one.system, one.label_map, one.seed].append(one)
+        else:
+            kept.append(one)
     return kept + [_together(folds) for folds in validations.values()]
 
 
@@ -163,6 +173,8 @@ def _together(folds: list[Evaluation]) -> Evaluation:
         counts=np.concatenate([one.counts for one in folds])[order],
         types=types,
         accuracy=None,  # tokens of each fold are not counted here
+        fold=None,
+        rulers={},
         runs_f1=tuple(one.overall.f1 for one in folds),
     )
 
@@ -181,8 +193,8 @@ def _read(folder: Path) -> Evaluation:
     counts = np.array(counts, dtype=np.int64)
     own = config is not None and metrics["data"] in _OWN_PARTS
     return Evaluation(
-        system=label(config) if config else _other_system(metrics),
-        settings=_settings(config) if config else (("source", source),),
+        system=label(config) if config else system_names.of_others(metrics),
+        settings=system_names.settings(config) if config else ((system_names.SOURCE, source),),
         data=f"{config.data.name} {metrics['data']}" if own else metrics["data"],
         fingerprint=metrics["fingerprint"],
         label_map=metrics["label_map"],
@@ -194,68 +206,14 @@ def _read(folder: Path) -> Evaluation:
         },
         accuracy=(analysis["tokens"] or {}).get("token_accuracy"),
         seed=config.seed if config else None,
-        # elsewhere each fold's model is scored on the same documents, as another seed's would be
-        fold=config.data.split.fold if own and metrics["data"] == "test" else None,
+        fold=config.data.split.fold if config else None,
         runs_f1=(_sum(counts).f1,),
+        rulers=f1_by_ruler(analysis["rulers"]) if analysis.get("rulers") else {},
         run=run if config else None,
         model=config.model.name if config else None,
         corpus=config.data.name if config else None,
     )
 
 
-def _other_system(metrics: Mapping[str, Any]) -> str:
-    """As it is called, or the name of the file with its predictions."""
-    return Path(metrics["predictions"]).name if "predictions" in metrics else metrics["system"]
-
-
 def _sum(counts: NDArray[np.int64]) -> Counts:
     return Counts(*counts.sum(axis=(0, 1)).tolist())
-
-
-def _settings(config: DictConfig) -> tuple[tuple[str, Any], ...]:
-    """Options by name, in order."""
-    options = OmegaConf.to_container(config)
-    return tuple(
-        sorted(
-            (name, str(value))
-            for name, value in _leaves(options, "")
-            if not any(name == left or name.startswith(f"{left}.") for left in _NOT_OF_A_SYSTEM)
-        )
-    )
-
-
-def _leaves(options: dict[str, Any], group: str) -> Iterable[tuple[str, Any]]:
-    for name, value in options.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{group}{name}.")
-        else:
-            yield f"{group}{name}", value
-
-
-def _told_apart(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Systems that share a name are called by what sets them apart, too."""
-    alike: dict[str, dict[tuple, dict[str, Any]]] = defaultdict(dict)
-    for one in evaluations:
-        alike[one.system][one.settings] = dict(one.settings)
-    return [
-        replace(one, system=" ".join([one.system, *_own(one.settings, alike[one.system])]))
-        for one in evaluations
-    ]
-
-
-def _own(settings: tuple, alike: Mapping[tuple, Mapping[str, Any]]) -> list[str]:
-    """The options in which one system differs from any other of its name; of what is no run only
-    its source is known."""
-    own = alike[settings]
-    if "source" in own:
-        return [f"source={own['source']}"] if len(alike) > 1 else []
-    apart = sorted(
-        {
-            name
-            for other in alike.values()
-            if "source" not in other
-            for name in own.keys() | other.keys()
-            if own.get(name) != other.get(name)
-        }
-    )
-    return [f"{name}={own.get(name)}" for name in apart]

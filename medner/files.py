@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -64,6 +64,12 @@ def clear_unfinished(folder: Path) -> None:
 
 def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_rows(path: str | Path, rows: Iterable[Any]) -> None:
+    """Write plain values as a JSON array, one a line."""
+    with written_whole(path) as file:
+        file.write("[" + ",\n ".join(json.dumps(row, ensure_ascii=False) for row in rows) + "]\n")
 
 
 def write_json(path: str | Path, values: Any) -> None:

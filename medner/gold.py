@@ -1,6 +1,6 @@
 """The documents that a model is scored on, at home or away."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,25 +11,43 @@ from medner.corpora import Corpus
 from medner.data_report import describe_corpus, reading_lines
 from medner.documents import Document
 from medner.errors import ConfigError, UserError
-from medner.files import read_json
 from medner.id_files import count, some
+from medner.leaks import shared_line, shared_with_training
 from medner.parts import own_parts
 from medner.runs import SPLIT, load_config
 from medner.scoring.label_map import SAME_NAMES, LabelMap, by_name
-from medner.sources import open_corpus
+from medner.sources import open_annotations, open_corpus
 
 
 @dataclass(frozen=True)
 class Gold:
     """``name`` is what tables and folders call it; ``report`` describes the whole corpus (see
     ``describe_corpus``), of which ``documents`` may be a part; ``label_map`` leads from a system's
-    types to its own, None where they are the same."""
+    types to its own, None where they are the same. Of MACCROBAT ``full`` and ``converted`` are the
+    same documents with all of their annotation, and with what the hub's conversion keeps."""
 
     name: str
     path: str
     documents: tuple[Document, ...]
     report: dict[str, Any]
     label_map: LabelMap | None
+    full: tuple[Document, ...] | None = None
+    converted: tuple[Document, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        source: DictConfig,
+        documents: Sequence[Document],
+        report: dict[str, Any],
+        label_map: LabelMap | None = None,
+    ) -> "Gold":
+        """Documents of a corpus that is open (see ``open_corpus``), with both annotations."""
+        ids = [document.id for document in documents]
+        both = open_annotations(source)
+        full, converted = (_among(each, ids) for each in both) if both else (None, None)
+        return cls(name, source.path, tuple(documents), report, label_map, full, converted)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -70,13 +88,17 @@ class Gold:
         return self
 
     def lines(
-        self, model_types: Collection[str], run: Path | None, complete: bool = True
+        self,
+        model_types: Collection[str],
+        training: Sequence[Document] | None,
+        complete: bool = True,
     ) -> list[str]:
         """What should be known before the scores are read.
 
         Args:
             model_types: as of ``fitted``.
-            run: the model's, with its split; None where only a checkpoint is left.
+            training: the documents that the model was trained on, perhaps without their texts; None
+                if they are not known.
         """
         entities = sum(len(document.entities) for document in self.documents)
         lines = [
@@ -91,13 +113,15 @@ class Gold:
                 lines.append(f"  not in this corpus, so wrong wherever predicted: {some(missing)}")
             if complete and (unknown := sorted(set(self.types) - set(model_types))):
                 lines.append(f"  not known to the model, so all missed: {some(unknown)}")
-        if run and (run / SPLIT).is_file():
-            trained = set(read_json(run / SPLIT)["parts"]["train"])
-            seen = [document.id for document in self.documents if document.id in trained]
-            if seen:
+        if training is not None:
+            shared = shared_with_training(self.name, self.documents, training)
+            if any(document.text for document in training):
+                lines.append(f"  {shared_line(shared)}")
+            ids = {document.id for document in training} - set(shared.twins)
+            if same := [document.id for document in self.documents if document.id in ids]:
                 lines.append(
-                    f"  {count(len(seen), 'document')} of {len(self.documents)} have ids that the "
-                    f"model was trained on ({some(seen)}): if they are the same documents, the "
+                    f"  {count(len(same), 'document')} of {len(self.documents)} have ids that the "
+                    f"model was trained on ({some(same)}): if they are the same documents, the "
                     "score says nothing about new ones"
                 )
         return lines
@@ -116,10 +140,11 @@ def read_gold(dataset: DictConfig, corpora_dir: str, run: Path | None) -> Gold:
     """
     label_map = LabelMap.from_config(dataset.label_map) if dataset.label_map else None
     if dataset.own:
-        name, corpus, part = _own_part(dataset, corpora_dir, run)
+        name, corpus, part, source = _own_part(dataset, corpora_dir, run)
     else:
         name, corpus, part = _given_part(dataset, corpora_dir)
-    return Gold(name, corpus.path, part, describe_corpus(corpus), label_map)
+        source = dataset
+    return Gold.of(name, source, part, describe_corpus(corpus), label_map)
 
 
 def _given_part(dataset: DictConfig, corpora_dir: str) -> tuple[str, Corpus, tuple[Document, ...]]:
@@ -143,8 +168,8 @@ def _given_part(dataset: DictConfig, corpora_dir: str) -> tuple[str, Corpus, tup
 
 def _own_part(
     dataset: DictConfig, corpora_dir: str, run: Path | None
-) -> tuple[str, Corpus, tuple[Document, ...]]:
-    """The same of the corpus that the run was trained on, by the run's own split."""
+) -> tuple[str, Corpus, tuple[Document, ...], DictConfig]:
+    """The same of what the run was trained on, by the run's own split; and its options."""
     if run is None:
         raise UserError(
             "outside of a run's folder there are no documents of its own; give run=DIR, or another "
@@ -156,9 +181,9 @@ def _own_part(
     corpus, parts = own_parts(run, source, corpora_dir)
     if dataset.part not in parts:
         raise UserError(f"{run} has no {dataset.part} part; its split is {run / SPLIT}")
-    return dataset.part, corpus, tuple(parts[dataset.part])
+    return dataset.part, corpus, tuple(parts[dataset.part]), source
 
 
-def _among(documents: tuple[Document, ...], ids: list[str]) -> tuple[Document, ...]:
+def _among(documents: Iterable[Document], ids: Iterable[str]) -> tuple[Document, ...]:
     wanted = set(ids)
     return tuple(document for document in documents if document.id in wanted)

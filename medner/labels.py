@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 
 from medner.documents import Document, Entity, entity_types
 from medner.errors import UserError
+from medner.words import first_tokens
 
 IGNORED = -100  # the target that torch's cross entropy passes over
+# How the tokens of a word are tagged: as BIO has it, or all as its first one is, B's too, which is
+# what many scripts call label_all_tokens
+SUBTOKENS = ("bio", "copied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,16 @@ class Labels:
                 tags[first] = inside - 1
                 free = after
         return tags
+
+
+def copied(tags: NDArray[np.int64], inside_word: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Tags as ``copied`` of ``SUBTOKENS`` has them: each token has that of its word's first one.
+
+    Args:
+        tags: BIO, shape (tokens,).
+        inside_word: see :func:`medner.words.inside_word`.
+    """
+    return tags[first_tokens(inside_word)]
 
 
 def longest_first(entities: Iterable[Entity]) -> list[Entity]:

@@ -70,17 +70,18 @@ class NerModule(pl.LightningModule):
         types: the entity types.
         encoder: configuration of the token classifier (see :func:`medner.encoder.encoder_config`).
         tokenizer_files: file name to text (see :class:`medner.encoder.TokenizerFiles`).
-        window: ``length`` and ``context``, in tokens.
+        window: ``length`` and ``context``, in tokens, and whether to ``truncate``.
         optimizer: ``learning_rate`` at the peak, ``warmup`` as a share of all steps,
             ``weight_decay``.
         seed: of dropout; with the step it decides every random number drawn in training.
+        subtokens: how the tokens of a word are tagged, one of :data:`medner.labels.SUBTOKENS`.
         pretrained: folder of the weights to start from, or None for random ones.
     """
 
     def __init__(
         self, types: Sequence[str], encoder: dict[str, Any], tokenizer_files: dict[str, str],
         window: dict[str, int], optimizer: dict[str, float], seed: int = 0,
-        pretrained: str | Path | None = None,
+        subtokens: str = "bio", pretrained: str | Path | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         # not for loggers: the tokenizer is large, and the configuration may name a folder
@@ -92,6 +93,7 @@ class NerModule(pl.LightningModule):
             len(self.labels.tags), average="micro", ignore_index=IGNORED
         )
         self.validation_counts = Counts()
+        self._by_document: dict[str, Counts] = {}
         self.train_loss = TokenLoss()
         self._last_loss: tuple[torch.Tensor, Batch] | None = None
         self._stitcher = Stitcher()
@@ -129,6 +131,7 @@ class NerModule(pl.LightningModule):
             labels=self.labels,
             tokenizer=TokenizerFiles(self.hparams.tokenizer_files).tokenizer(),
             pad_id=self.encoder.config.pad_token_id or 0,
+            subtokens=self.hparams.subtokens,
             **self.hparams.window,
             **options,
         )
@@ -197,7 +200,8 @@ class NerModule(pl.LightningModule):
     def _predict(self, batch: Batch, logits: torch.Tensor) -> list[Prediction]:
         log_probs = logits.log_softmax(dim=-1).cpu().numpy()
         whole = self._stitcher.add(batch.windows, log_probs[:, batch.lead :])
-        return [predict(tokenised, values, self.labels) for tokenised, values in whole]
+        subtokens = self.hparams.subtokens
+        return [predict(tokenised, values, self.labels, subtokens) for tokenised, values in whole]
 
     def validation_step(self, batch: Batch) -> None:
         logits = self(batch)
@@ -205,6 +209,8 @@ class NerModule(pl.LightningModule):
         predictions = self._predict(batch, logits)
         documents = {window.tokens.document.id: window.tokens.document for window in batch.windows}
         self.span_counts.update([documents[p.document] for p in predictions], predictions)
+        for each in predictions:
+            self._by_document[each.document] = score([documents[each.document]], [each]).overall
 
     def on_validation_start(self) -> None:
         self.check_loss()
@@ -218,14 +224,22 @@ class NerModule(pl.LightningModule):
             self.log(f"val/{name}", figure, prog_bar=name == "f1")
         self.log("val/token_accuracy", self.token_accuracy)
 
-    def epoch_figures(self) -> dict[str, float]:
-        """Training loss and validation scores (strict) of the epoch that ends; begins a new one."""
+    def epoch_figures(self) -> dict[str, Any]:
+        """Training loss and validation scores (strict) of the epoch that ends; begins a new one.
+
+        ``by_document`` has gold, predicted and correct of each validation document, in the order of
+        their ids.
+        """
         counts = self.validation_counts
         loss = float(self.train_loss.compute())
         self.train_loss.reset()
         return {
             "loss": loss, "f1": counts.f1, "precision": counts.precision, "recall": counts.recall,
             "gold": counts.gold, "predicted": counts.predicted, "correct": counts.correct,
+            "by_document": [
+                [each.gold, each.predicted, each.correct]
+                for _, each in sorted(self._by_document.items())
+            ],
         }  # fmt: skip
 
     def configure_optimizers(self) -> dict[str, Any]:

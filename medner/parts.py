@@ -1,7 +1,7 @@
 """The documents of a run by part: newly split, or as an earlier run had them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,38 +9,80 @@ from omegaconf import DictConfig
 
 from medner.config import uses_official_split
 from medner.corpora import Corpus
-from medner.data_report import corpus_lines, describe_corpus, describe_split, fingerprint
-from medner.documents import Document
+from medner.data_report import (
+    corpus_lines,
+    describe_corpus,
+    describe_shared,
+    describe_split,
+    fingerprint,
+    mention_lines,
+)  # fmt: skip
+from medner.documents import Parts
 from medner.duplicates import find_groups
 from medner.errors import UserError
+from medner.factors import as_trained, describe_training, groups_of_copies, training_lines
 from medner.files import read_json
 from medner.id_files import check_known, read_groups, read_ids
+from medner.leaks import Leak, find_leaks, leak_line
 from medner.runs import DATA_REPORT, SPLIT
 from medner.sources import open_corpus
 from medner.split import Split, make_split
 
 log = logging.getLogger(__name__)
-Parts = Mapping[str, Sequence[Document]]
 
 
 def read_and_split(config: DictConfig) -> tuple[Parts, Split, dict[str, Any]]:
-    """The documents of each part, the split, and the data report so far."""
+    """The documents of each part as they are trained on and scored, the split, and the data report
+    so far; all of it is logged.
+
+    Raises:
+        UserError: if the split leaks (see :func:`judge`) or cannot be had; as of ``open_corpus``
+            and ``as_trained``.
+    """
     corpus = open_corpus(config.data, config.corpora_dir)
     by_id = {document.id: document for document in corpus.documents}
-    wanted = config.data.split
-    groups = find_groups(corpus.documents)
-    given_groups = read_groups(wanted.groups) if wanted.groups else []
-    check_known((id for group in given_groups for id in group), by_id, wanted.groups)
-    test_ids = read_ids(wanted.test_ids) if wanted.test_ids else ()
-    check_known(test_ids, by_id, wanted.test_ids)
+    found = find_groups(corpus.documents)
+    file = config.data.split.groups
+    given = read_groups(file) if file else []
+    check_known((id for group in given for id in group), by_id, file)
+    groups = [*found.groups, *given]
     official = uses_official_split(config)
+    split = divide(corpus, groups, config.data, official)
+    as_split = {part: [by_id[id] for id in ids] for part, ids in split.parts.items() if ids}
+    parts = as_trained(as_split, config.data)
+    ids = {part: [document.id for document in documents] for part, documents in parts.items()}
+    leaks = find_leaks(ids, [*groups, *groups_of_copies(parts)])
+    report = describe_corpus(corpus)
+    report["split"] = describe_split(split, corpus.documents, found, len(given), official)
+    report["split"] |= describe_shared(parts, leaks)
+    report["training_part"] = describe_training(as_split, parts, config.data)
+    for line in (*corpus_lines(report), *training_lines(report["training_part"])):
+        log.info("%s", line)
+    judge(leaks, config, official)
+    for line in mention_lines(report):
+        log.info("%s", line)
+    return parts, split, report
+
+
+def divide(
+    corpus: Corpus, groups: Iterable[Sequence[str]], data: DictConfig, official: bool
+) -> Split:
+    """The split that ``data.split`` asks for.
+
+    Args:
+        groups: ids that belong together.
+        official: take the corpus's own.
+    """
+    wanted = data.split
+    test_ids = read_ids(wanted.test_ids) if wanted.test_ids else ()
+    check_known(test_ids, {document.id for document in corpus.documents}, wanted.test_ids)
     if official and not corpus.parts:
-        patterns = ", ".join(f"{part}: {pattern}" for part, pattern in config.data.parts.items())
+        patterns = ", ".join(f"{part}: {pattern}" for part, pattern in data.parts.items())
         raise UserError(
-            f"{config.data.path}: no file is of a part of the corpus's own split ({patterns}); "
+            f"{data.path}: no file is of a part of the corpus's own split ({patterns}); "
             "correct data.parts, or divide anew with data.split.official=false"
         )
-    split = make_split(
+    return make_split(
         corpus.documents,
         seed=wanted.seed,
         validation=wanted.validation,
@@ -49,14 +91,45 @@ def read_and_split(config: DictConfig) -> tuple[Parts, Split, dict[str, Any]]:
         fold=wanted.fold,
         test_ids=test_ids,
         official=corpus.parts if official else None,
-        groups=[*groups.groups, *given_groups],
+        groups=groups if wanted.grouped else (),
     )
-    report = describe_corpus(corpus)
-    report["split"] = describe_split(split, corpus.documents, groups, len(given_groups), official)
-    for line in corpus_lines(report):
-        log.info("%s", line)
-    parts = {part: [by_id[id] for id in ids] for part, ids in split.parts.items() if ids}
-    return parts, split, report
+
+
+def judge(leaks: Sequence[Leak], config: DictConfig, official: bool) -> None:
+    """Say whether a split leaks, and refuse it if so, unless it may.
+
+    Args:
+        official: the split is the corpus's own.
+
+    Raises:
+        UserError: if it leaks, but for ``data.split.allow_leak`` and a dry run.
+    """
+    if not any(leak.twins for leak in leaks):
+        log.info("%s", leak_line(leaks))
+        return
+    wanted = config.data.split
+    if wanted.allow_leak:
+        warn_of_leaks(leaks)
+        return
+    remedies = [] if wanted.grouped else ["keep twins together (data.split.grouped=true)"]
+    if official:
+        remedies.append("divide anew (data.split.official=false)")
+    elif wanted.test_ids:
+        remedies.append(f"put the twins of what is in {wanted.test_ids} there, too, or neither")
+    remedy = f"{', '.join(remedies)}, or let it leak (data.split.allow_leak=true)"
+    if not config.dry_run:
+        raise UserError(f"the split leaks: {leak_line(leaks)}; {remedy}")
+    log.warning("THE SPLIT LEAKS, and would be refused: %s; to train, %s", leak_line(leaks), remedy)
+
+
+def warn_of_leaks(leaks: Sequence[Leak]) -> None:
+    """Of a split that may leak, and does."""
+    if any(leak.twins for leak in leaks):
+        log.warning(
+            "THE SPLIT LEAKS (data.split.allow_leak=true): %s; scores on these say nothing about "
+            "new documents",
+            leak_line(leaks),
+        )
 
 
 def own_parts(run: Path, source: DictConfig, corpora_dir: str) -> tuple[Corpus, Parts]:

@@ -4,7 +4,8 @@ A line is a document: ``{"document": "1", "spans": [{"start": 7, "end": 11, "typ
 "text": "gout", "confidence": 0.9, "tokens": [2], "log_probs": [[-0.1, -2.5, -5.1]]}], "tokens":
 {"start": [0, 3, 7], "end": [2, 6, 11], "tag": ["O", "O", "B-Disease"], "confidence": [1, 1, 0.9],
 "classes": 3}}``. A span needs start, end, type and text; a discontinuous one has ``fragments``, and
-as ``text`` their texts joined by a space.
+as ``text`` their texts joined by a space. Tokens that all have their word's tag say so, ``"copied":
+true``.
 """
 
 import json
@@ -91,7 +92,11 @@ def _to_record(prediction: Prediction, texts: dict[str, str]) -> dict:
             "end": [int(end) for _, end in tokens.offsets],
             "tag": list(tokens.tags),
             "confidence": [round(float(value), _DIGITS) for value in tokens.confidence],
-        } | ({"classes": tokens.classes} if tokens.classes else {})
+        }
+        if tokens.classes:
+            record["tokens"]["classes"] = tokens.classes
+        if tokens.copied:
+            record["tokens"]["copied"] = True
     return record
 
 
@@ -175,7 +180,8 @@ def _values(value: object, kind: type, name: str) -> tuple:
 def _read_tokens(record: object) -> Tokens | None:
     if record is None:
         return None
-    fields = _fields(record, "tokens", ("start", "end", "tag", "confidence"), ("classes",))
+    optional = ("classes", "copied")
+    fields = _fields(record, "tokens", ("start", "end", "tag", "confidence"), optional)
     kinds = {"start": int, "end": int, "tag": str, "confidence": float}
     columns = {name: _values(fields[name], kind, name) for name, kind in kinds.items()}
     if len(columns["start"]) != len(columns["end"]):
@@ -183,7 +189,8 @@ def _read_tokens(record: object) -> Tokens | None:
     offsets = tuple(zip(columns["start"], columns["end"], strict=True))
     classes = fields.get("classes")
     classes = None if classes is None else _typed(classes, int, "classes")
-    return Tokens(offsets, columns["tag"], columns["confidence"], classes)
+    copied = _typed(fields.get("copied", False), bool, "copied")
+    return Tokens(offsets, columns["tag"], columns["confidence"], classes, copied)
 
 
 def _fields(

@@ -12,8 +12,9 @@ class Span:
     ``start`` and ``end`` are half-open character offsets into the document's text; ``gaps``,
     likewise, are what a discontinuous mention leaves out in between. ``confidence`` lies in [0, 1];
     None where a system gives none. Of a model of ours, ``tokens`` are the indices of the span's
-    tokens, and ``log_probs`` has a row for each: the log probability of its own tag, of the
-    ``LIKELIEST`` others, descending, and of all the rest together, as far as there are so many.
+    tokens (where tags are copied, of the first one of each word), and ``log_probs`` has a row for
+    each: the log probability of its own tag, of the ``LIKELIEST`` others, descending, and of all
+    the rest together, as far as there are so many.
     Raises ValueError on anything else.
     """
 
@@ -63,13 +64,15 @@ class Tokens:
 
     ``offsets`` (n, 2), half-open characters of the document; ``tags`` (n), the likeliest tag, such
     as ``B-Medication``; ``confidence`` (n), that tag's probability among ``classes`` tags. Where a
-    tokenizer cuts a character into bytes, tokens have the same offsets. Raises ValueError.
+    tokenizer cuts a character into bytes, tokens have the same offsets. ``copied`` says that the
+    model was trained with a word's tag on all its tokens, B too. Raises ValueError.
     """
 
     offsets: tuple[tuple[int, int], ...]
     tags: tuple[str, ...]
     confidence: tuple[float, ...]
     classes: int | None = None  # not in files from before it was written
+    copied: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.offsets) == len(self.tags) == len(self.confidence):

@@ -29,6 +29,7 @@ from medner.id_files import count, some
 from medner.labels import Labels
 from medner.module import NerModule
 from medner.predictions import Prediction
+from medner.words import first_tokens
 
 log = logging.getLogger(__name__)
 
@@ -110,9 +111,7 @@ class OwnTags:
         Returns:
             Shape (tokens, tags of ``labels``); the probabilities of a token add up to 1.
         """
-        at = np.arange(len(own))
-        first_piece = np.maximum.accumulate(np.where(inside_word, 0, at))
-        ours = (own @ np.eye(len(self.labels.tags))[self.meaning])[first_piece]
+        ours = (own @ np.eye(len(self.labels.tags))[self.meaning])[first_tokens(inside_word)]
         begin, inside = ours[:, 1::2], ours[:, 2::2]
         _move(begin, inside, inside_word[:, None])
         if not self.marks_begin:

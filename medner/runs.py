@@ -104,8 +104,8 @@ def release(run: Path) -> None:
 def save_config(run: Path, config: DictConfig) -> None:
     """Save the resolved options. Paths become absolute: the folder says where its data was."""
     for key in (
-        "data.path", "data.split.test_ids", "data.split.groups", "hub_mirror", "eval_dataset.path",
-        "repeat",
+        "data.path", "data.rebuild_from", "data.split.test_ids", "data.split.groups", "hub_mirror",
+        "eval_dataset.path", "repeat",
     ):  # fmt: skip
         value = OmegaConf.select(config, key)
         if value is not None:

@@ -56,14 +56,27 @@ class SplitConfig:
     folds: int | None = None  # cross-validation: `fold` (from 1) of `folds` is the test part
     fold: int | None = None
     test_ids: str | None = None  # file: ids of the test part, one a line
-    groups: str | None = None  # file: `document,group`, such as patients; never cut by a split
+    groups: str | None = None  # file: `document,group`, such as patients
     official: bool | None = None  # the corpus's own split: taken where there is one, unless false
+    grouped: bool = True  # twins (near-duplicates, one group) on one side; false: each for itself
+    allow_leak: bool = False  # train although what is scored has twins in training; the log says it
+
+
+@dataclass
+class TrainingPartConfig:
+    """What is done to the training part alone, to measure what it is worth."""
+
+    annotation: str = "full"  # or converted: what the hub's conversion keeps, in file order
+    copies: str = "none"  # or own: every document twice; or test: test documents among the second
 
 
 @dataclass
 class DataConfig(CorpusConfig):
+    rebuild_from: str | None = None  # MACCROBAT2020 in brat: make the hub's documents from it
     flatten: str = "longest_first"  # one of FLATTEN: which of overlapping entities train
+    subtokens: str = "bio"  # one of SUBTOKENS; copied: a word's first tag on all its tokens, B too
     split: SplitConfig = field(default_factory=SplitConfig)
+    training: TrainingPartConfig = field(default_factory=TrainingPartConfig)
 
 
 @dataclass
@@ -98,6 +111,7 @@ class ModelConfig:
 class WindowConfig:
     length: int = 512  # tokens, special ones counted
     context: int = 64  # tokens of context, at least, on both sides of every token but at the ends
+    truncate: bool = False  # a document's first window alone is read; nothing is found behind it
 
 
 @dataclass
@@ -135,6 +149,7 @@ class HardwareConfig:
 @dataclass
 class ExperimentConfig(TrainingOptions):
     name: str = "???"
+    own_precision: bool = False  # the model's or the default, whatever the hardware proposes
 
 
 @dataclass
@@ -199,6 +214,7 @@ class EvaluateConfig:
     predictions: str | None = None  # of any system: a file, folder or zip; no model is loaded
     allow_missing: bool = False  # documents that are not in predictions were predicted empty
     text: bool = True  # report.html holds the documents' texts; false: it can be shared
+    rulers: bool = False  # print what other ways of scoring make of the same predictions
     best_map: bool = False  # take the label map that scores best on the validation part
     confidence: str | None = None  # one of CONFIDENCES; null: the run's
     output_dir: str = "runs"
@@ -212,6 +228,7 @@ class EvaluateConfig:
 @dataclass
 class ReportConfig:
     runs: Any = "latest"  # folders of runs, sweeps or other systems' evaluations; or the latest
+    baseline: str | None = None  # the system that differences are to: its name or words of it
     output: str = "${output_dir}/${run_id:}_report"  # the folder that gets report.html and the rest
     output_dir: str = "runs"
 

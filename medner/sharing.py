@@ -21,6 +21,7 @@ from medner.schema import PROJECT
 WORDS = frozenset(
     {
         "data.name", "data.format", "data.errata", "data.on_error", "data.flatten",
+        "data.subtokens", "data.training.annotation", "data.training.copies",
         "eval_dataset.name", "eval_dataset.format", "eval_dataset.errata", "eval_dataset.on_error",
         "eval_dataset.part", "eval_dataset.label_map.name",
         "model.label", "model.package", "model.weights", "model.precision",

@@ -1,9 +1,9 @@
 """Documents into train, validation and test: by group, of the sizes asked, every type on each side.
 
-Groups are never cut, unless given ids or a corpus's own parts cut them, which is then said.
+Groups are never cut, unless given ids or a corpus's own parts cut them: see :mod:`medner.leaks`.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ PARTS = ("train", "validation", "test")
 class Split:
     """``parts``: the ids of ``train``, ``validation`` and ``test``, sorted; a part may be empty.
 
-    ``notes``: what could not be had (sizes, types, whole groups), one sentence each.
+    ``notes``: what could not be had (sizes, types), one sentence each.
     """
 
     parts: dict[str, tuple[str, ...]]
@@ -155,7 +155,7 @@ def make_split(
             for number, name in enumerate(PARTS)
         },
         seed=seed,
-        notes=(*notes, *_type_notes(table, part), *_cut_notes(table, part)),
+        notes=(*notes, *_type_notes(table, part)),
     )
 
 
@@ -260,18 +260,6 @@ def _type_notes(table: _Table, part: np.ndarray) -> list[str]:
                 f"missing from {' and '.join(without)}{unlearnt}."
             )
     return notes
-
-
-def _cut_notes(table: _Table, part: np.ndarray) -> list[str]:
-    """A sentence for each group with documents in several parts."""
-    members = defaultdict(list)
-    for id, group, number in zip(table.ids, table.group.tolist(), part.tolist(), strict=True):
-        members[group].append((id, PARTS[number]))
-    return [
-        f"A group is cut by the given parts: {', '.join(f'{id} in {name}' for id, name in group)}."
-        for group in members.values()
-        if len({name for _, name in group}) > 1
-    ]
 
 
 def _documents(asked: int | float, total: int) -> int:

@@ -28,7 +28,7 @@ from medner.config import divisor
 from medner.cost import Cost
 from medner.datamodule import NerDataModule
 from medner.errors import UserError
-from medner.files import write_json
+from medner.files import write_rows
 from medner.module import NerModule
 from medner.predictions import Prediction
 from medner.runs import HISTORY, LAST, save_config
@@ -82,7 +82,7 @@ def fit(
     saved = read_saved(last) if last.exists() else Saved()
     if finished(saved.history, options.patience, options.max_epochs):
         log.info("training has ended already, with epoch %d", len(saved.history))
-        write_json(run / HISTORY, saved.history)  # it is written after the checkpoint
+        write_rows(run / HISTORY, saved.history)  # it is written after the checkpoint
         return _ended(saved.history, options, data)
     if last.exists():
         log.info("going on after step %d, in epoch %d", saved.step, len(saved.history) + 1)

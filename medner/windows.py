@@ -2,19 +2,20 @@
 
 A document is tokenised once, from its raw text; its windows are slices of those tokens. Every token
 belongs to exactly one window, the one that gives it most context, and takes its loss and its output
-from there; the rest of a window is context. Nothing is truncated.
+from there; the rest of a window is context. Nothing is truncated, unless ``window.truncate`` asks
+for it.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medner.documents import Document
 from medner.errors import ConfigError
+from medner.words import inside_word
 
 if TYPE_CHECKING:  # what has been tokenised already is analysed without it
     from tokenizers import Tokenizer
@@ -46,7 +47,12 @@ class TokenizedDocument:
         here makes every tokenizer's spans begin and end on text.
         """
         starts, ends = _trimmed(document.text, offsets[:, 0], offsets[:, 1])
-        return cls(document, ids, starts, ends, _inside_word(document.text, starts, ends))
+        return cls(document, ids, starts, ends, inside_word(document.text, starts, ends))
+
+    def first(self, count: int) -> "TokenizedDocument":
+        """The document with its first ``count`` tokens alone."""
+        arrays = (self.ids, self.starts, self.ends, self.inside_word)
+        return TokenizedDocument(self.document, *(array[:count] for array in arrays))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,19 +102,6 @@ def _trimmed(
     behind_text = np.maximum.accumulate(behind_text)
     starts = np.minimum(next_text[starts], ends).astype(np.int32)
     return starts, np.maximum(behind_text[ends], starts).astype(np.int32)
-
-
-def _inside_word(
-    text: str, starts: NDArray[np.int32], ends: NDArray[np.int32]
-) -> NDArray[np.bool_]:
-    of_word = (c.isalnum() or category(c).startswith("M") for c in text)
-    of_word = np.fromiter(of_word, dtype=bool, count=len(text))
-    joined = np.zeros(len(text) + 1, dtype=bool)
-    joined[1:-1] = of_word[:-1] & of_word[1:]
-    inside = np.zeros(len(starts), dtype=bool)
-    # tokens that touch, or that are bytes of one character
-    inside[1:] = (starts[1:] <= ends[:-1]) & joined[starts[1:]] | (starts[1:] < ends[:-1])
-    return inside
 
 
 def cut(tokens: TokenizedDocument, length: int, context: int) -> list[Window]:

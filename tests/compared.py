@@ -27,6 +27,7 @@ def write_evaluation(
     shuffled: bool = False,
     ids: list[str] | None = None,
     tokens: float | None = None,
+    rulers: dict | None = None,
     **more: str,
 ) -> Path:
     folder.mkdir(parents=True)
@@ -45,6 +46,7 @@ def write_evaluation(
     (folder / "metrics.json").write_text(json.dumps(metrics))
     rows = rows[:: -1 if shuffled else 1]
     analysis = {"by_document": rows, "tokens": tokens and {"token_accuracy": tokens}}
+    analysis["rulers"] = rulers
     (folder / "analysis.json").write_text(json.dumps(analysis))
     return folder
 

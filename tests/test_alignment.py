@@ -393,9 +393,9 @@ def test_near_duplicates_and_templates_are_no_other_documents():
     form = Document("0", "name gout age pain " * 9, ())
     form = with_gold(form, [(19 * at + 5, 19 * at + 9) for at in range(9)], ["Disease"] * 9)
     forms = [replace(form, id=str(number)) for number in range(3000)]
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = check_alignment(forms, perfect(forms))
-    assert time.perf_counter() - begin < 10  # 1 s on a free machine
+    assert time.process_time() - begin < 10  # 1 s on a free machine
     assert (found.verdict, found.others_f1, found.p_value) == ("aligned", 1, 1)
 
 
@@ -563,9 +563,9 @@ def test_it_is_fast():
     _, read = next_document(documents)
     times = []
     for gold in (documents, read):
-        begin = time.perf_counter()
+        begin = time.process_time()
         assert isinstance(check_alignment(gold, predictions), Alignment)
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
     assert min(times) < 2  # 0.4 s on a free machine
 
 

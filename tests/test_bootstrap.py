@@ -186,8 +186,8 @@ def test_holm_keeps_the_order_and_never_lowers(p_values: dict[str, float]) -> No
 
 def test_ten_thousand_resamples_of_500_documents_take_less_than_two_seconds() -> None:
     counts = corpus(np.random.default_rng(0), 500, 0.8)
-    start = time.perf_counter()
+    start = time.process_time()
     weights = draw(500)
     intervals(counts, ("A", "B"), weights)
     compare([counts], [counts], weights)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

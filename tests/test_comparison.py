@@ -124,6 +124,59 @@ def test_runs_that_differ_in_an_option_are_told_apart_by_it(tmp_path: Path) -> N
     }
 
 
+def test_experiments_tell_systems_apart(tmp_path: Path) -> None:
+    """By name, where each of their settings has one of its own."""
+    for name, rate in (("clean", "1e-3"), ("twins", "1e-4")):
+        options = ["experiment=minilm", f"experiment.name={name}", f"trainer.learning_rate={rate}"]
+        write_run(tmp_path / name, counts(len(name)), *options)
+    rows = rows_of(find_evaluations([tmp_path]))
+    assert {row.system for row in rows} == {
+        "distilbert, maccrobat experiment=clean", "distilbert, maccrobat experiment=twins",
+    }  # fmt: skip
+    write_run(
+        tmp_path / "c",
+        counts(0),
+        "experiment=minilm",
+        "experiment.name=twins",
+        "trainer.learning_rate=1e-5",
+    )
+    rows = rows_of(find_evaluations([tmp_path]))
+    assert len({row.system for row in rows}) == 3
+    assert all("trainer.learning_rate=" in row.system for row in rows)
+
+
+def test_differences_to_a_baseline(runs: Path) -> None:
+    evaluations = find_evaluations([runs / "sweep", runs / "llm"])
+    (found,) = compare(evaluations, "distilbert")
+    assert found.reference == "distilbert, maccrobat"
+    llm, biobert, distilbert = found.rows
+    assert distilbert.difference is distilbert.p is None
+    order = sorted(range(DOCUMENTS), key=str)
+    base = [counts(seed, 0.3)[order] for seed in range(3)]
+    wanted = bootstrap.compare([counts(9, 0.9)[order]], base, bootstrap.draw(DOCUMENTS))
+    assert llm.difference == wanted and wanted.f1 > biobert.difference.f1 > 0
+    with pytest.raises(UserError, match="baseline=maccrobat: several systems are called so; "):
+        compare(evaluations, "maccrobat")
+    with pytest.raises(UserError, match="baseline=bert: no system is called so; there are: "):
+        compare(evaluations, "bert")
+    # on documents where it is not, differences are to the best
+    write_evaluation(runs / "away", counts(1), data="away", system="x")
+    away, _ = sorted(compare(find_evaluations([runs]), "an LLM"), key=lambda one: one.data)
+    assert away.reference is None
+
+
+def test_elsewhere_folds_are_like_seeds(tmp_path: Path) -> None:
+    """Their models are scored on the same documents."""
+    for fold in (1, 2):
+        write_run(
+            tmp_path / str(fold), counts(fold), "data.split.folds=2", f"data.split.fold={fold}"
+        )
+    (row,) = rows_of(find_evaluations([tmp_path]))
+    assert row.runs == 2
+    figures = [float(bootstrap.f1(counts(fold).sum(axis=(0, 1)))) for fold in (1, 2)]
+    assert row.f1 == pytest.approx(np.mean(figures))
+
+
 def test_folds_are_pooled(tmp_path: Path) -> None:
     """Each document is in the test part of one fold; a seed has five."""
     for seed in (0, 1):
@@ -229,6 +282,8 @@ def test_the_latest_is_a_sweep_or_a_run(runs: Path) -> None:
     for folder in (runs / "sweep").iterdir():
         (folder / "checkpoints").mkdir()
         (folder / "checkpoints" / "best.ckpt").touch()
+    assert latest(str(runs)) == runs / "sweep"
+    (runs / "link").symlink_to(runs / "sweep" / "2_biobert")
     assert latest(str(runs)) == runs / "sweep"
     assert latest(str(runs / "sweep")).parent == runs / "sweep"
 

@@ -174,10 +174,10 @@ def test_it_is_fast():
         predictions.append(Prediction(str(number), tuple(spans), tokens))
     times = []
     for _ in range(3):
-        begin = time.perf_counter()
+        begin = time.process_time()
         found = outcomes(documents, predictions)
         confidence_lines(describe_confidence(found, fit(found)))
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
     assert found.correct.sum() == found.gold and len(found.token_correct) == 60_000
     assert min(times) < 1
 

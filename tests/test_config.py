@@ -57,7 +57,8 @@ def test_the_models_are_the_five_and_nothing_else() -> None:
     "override",
     [
         *(f"model={name}" for name in [*FIVE, "offline/minilm"]),
-        *(f"{group}={name}" for group in ("data", "trainer", "hardware", "logger", "experiment")
+        *(f"{group}={name}"
+          for group in ("data", "trainer", "hardware", "logger", "experiment", "factor")
           for name in choices(group)),
     ],
 )  # fmt: skip
@@ -107,6 +108,20 @@ def test_every_label_map_composes(name: str) -> None:
         (["hardware.accelerator=tpu"], "hardware.accelerator=tpu: takes auto, cpu or gpu"),
         (["model.weights=none"], "model.weights=none: takes pretrained or random"),
         (["data.flatten=all"], "data.flatten=all: takes longest_first or most_kept"),
+        (["data.subtokens=all"], "data.subtokens=all: takes bio or copied"),
+        (["data.rebuild_from=x"],
+         "data.rebuild_from: what is rebuilt is data=maccrobat_2018_2020"),
+        (["data=maccrobat_2018_2020", "data.rebuild_from=x", "data.path=y"],
+         "data.path and data.rebuild_from contradict each other; give one"),
+        (["data=ncbi", "data.training.annotation=converted"],
+         "data.training.annotation=converted: the hub's conversion is of data=maccrobat, and goes "
+         "by the lines of its brat files; here is ncbi as pubtator"),
+        (["data=brat", "data.path=x", "data.training.annotation=converted"],
+         "data.training.annotation=converted: the hub's conversion is of data=maccrobat, and goes "
+         "by the lines of its brat files; here is brat as brat"),
+        (["data.training.copies=test"],
+         "data.training.copies=test trains on the test documents; if that is what you want to "
+         "measure, say data.split.allow_leak=true"),
         (["data.format=bart"],
          "data.format=bart: takes bigbio, brat, conll, jsonl, pubtator or tokens"),
         (["window.context=300"], "window.context=300: takes 0 to 254 with window.length=512"),

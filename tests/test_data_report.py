@@ -8,11 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from real_data import CORPORA, needs_corpora
 
-from medner.corpora import CorpusSource, read_corpus
-from medner.data_report import describe_corpus, describe_split, fingerprint, overlapping
+from medner.corpora import Corpus, CorpusSource, read_corpus
+from medner.data_report import (
+    corpus_details,
+    describe_corpus,
+    describe_shared,
+    describe_split,
+    fingerprint,
+    mention_lines,
+    overlapping,
+)
 from medner.documents import Document, Entity
-from medner.duplicates import find_groups
-from medner.split import make_split
+from medner.duplicates import DocumentGroups, find_groups
+from medner.leaks import find_leaks
+from medner.split import Split, make_split
 
 TEXT = "x" * 30
 fragments = st.lists(st.integers(0, 30), min_size=2, max_size=4, unique=True).map(
@@ -67,6 +76,70 @@ def test_the_report_of_the_case_reports() -> None:
     assert report["passed_over"]["events"] > 0 and report["passed_over"]["relations"] > 0
     groups = find_groups(corpus.documents)
     split = make_split(corpus.documents, seed=0, validation=20, groups=groups.groups)
-    parts = describe_split(split, corpus.documents, groups)["parts"]
+    by_part = {
+        part: [document for document in corpus.documents if document.id in ids]
+        for part, ids in split.parts.items()
+    }
+    described = describe_split(split, corpus.documents, groups) | describe_shared(by_part, ())
+    described = json.loads(json.dumps(described))
+    parts = described["parts"]
     assert [part["documents"] for part in parts.values()] == [140, 20, 0]
     assert sum(part["entities"] for part in parts.values()) == 20360
+    # mention overlap, counted in the plainest way
+    mentions = {
+        part: [
+            (" ".join(document.mention(entity).lower().split()), entity.type)
+            for document in by_part[part]
+            for entity in document.entities
+        ]
+        for part in ("train", "validation")
+    }
+    typed, known = set(mentions["train"]), {mention for mention, _ in mentions["train"]}
+    seen = sum(pair in typed for pair in mentions["validation"])
+    other = sum(pair not in typed and pair[0] in known for pair in mentions["validation"])
+    entities = parts["validation"]["entities"]
+    assert described["mentions"] == {
+        "validation": {
+            "entities": entities,
+            "seen": seen,
+            "seen with another type only": other,
+            "unseen": entities - seen - other,
+        }
+    }
+    assert 0 < other < seen < entities
+    assert mention_lines({"split": described}) == [
+        f"mentions: {seen} of {entities} validation entities ({seen / entities:.1%}) occur in "
+        f"train with their type, {other} with another only"
+    ]
+
+
+def test_groups_are_shown_with_the_parts_they_are_in() -> None:
+    documents = [Document(f"{n:02}", TEXT, (Entity(((0, 1),), "A"),)) for n in range(20)]
+    groups = DocumentGroups(
+        tuple((f"{n:02}", f"{n + 10:02}") for n in range(7)),
+        dict.fromkeys(("patient", "equal", "similar", "contained"), 0),
+    )
+    parts = {"train": [d.id for d in documents[:15]], "validation": [d.id for d in documents[15:]]}
+    split = Split({part: tuple(ids) for part, ids in parts.items()} | {"test": ()}, seed=0)
+    leaks = find_leaks(split.parts, groups.groups)
+    assert describe_shared({"train": documents[:15]}, leaks)["leaks"] == [
+        {"part": "validation", "source": "train", "documents": 5, "share": 0.4,
+         "twins": {"15": "05", "16": "06"}}
+    ]  # fmt: skip
+    described = describe_split(split, documents, groups)
+    corpus = Corpus("c", "there", tuple(documents), {}, (), {"relations": 3})
+    said = corpus_details(describe_corpus(corpus) | {"split": described}, split).splitlines()
+    assert said[:9] == [
+        "overlapping: 0 entities; discontinuous: 0",
+        "passed over: 3 relations",
+        "documents that belong together:",
+        *(f"  {n:02} (train), {n + 10:02} (train)" for n in range(5)),
+        "  and 2 groups more",
+    ]
+    assert said[9:] == [  # no column for a part without documents
+        "",
+        "entities   all  train  validation",
+        "A           20     15           5",
+        "all types   20     15           5",
+        "documents   20     15           5",
+    ]

@@ -1,7 +1,11 @@
 """Which label map leads from a system's types to the gold's."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from test_duplicates import words
+
+from medner.documents import Document
 from medner.errors import ConfigError
 from medner.gold import Gold
 from medner.scoring.label_map import LabelMap
@@ -46,6 +50,35 @@ def test_without_a_map_they_are_wrong_and_that_is_said(complete: bool) -> None:
     said = "\n".join(fitted.lines(("Disease", "Gene"), None, complete))
     assert "not in this corpus, so wrong wherever predicted: Gene" in said
     assert ("not known to the model, so all missed: Chemical" in said) == complete
+
+
+def test_documents_that_the_model_was_trained_on_are_named() -> None:
+    documents = tuple(Document(str(n), words(n, 30)) for n in range(4))
+    scored = replace(gold(None), documents=documents)
+
+    def said(training: list[Document] | None) -> list[str]:
+        return scored.lines(("Disease", "Chemical"), training)[1:]
+
+    assert said(None) == []
+    assert said([Document("7", words(7, 30))]) == [
+        "  no document of bc5cdr_test is in training (nearly the same text)"
+    ]
+    same = "scores on these say nothing about new documents"
+    by_id = (
+        "  1 document of 4 have ids that the model was trained on (2): if they are the same "
+        "documents, the score says nothing about new ones"
+    )
+    training = [
+        Document("0", f"{words(0, 30)} more"), Document("9", words(1, 30)),
+        Document("2", words(8, 30)),
+    ]  # fmt: skip
+    assert said(training) == [
+        "  2 of 4 documents (50.0%) are in training, too (nearly the same text): 0, 1 (there 9); "
+        + same,
+        by_id,
+    ]
+    # of a run whose corpus is not there, only the ids are known
+    assert said([Document("2", ""), Document("8", "")]) == [by_id]
 
 
 def test_types_that_do_not_fit() -> None:

@@ -10,25 +10,25 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # upstream first: a module imports only what stands above it
 ORDER = [
-    "errors", "files", "tables", "documents",
+    "errors", "files", "tables", "documents", "words",
     "corpora.files", "corpora.raw", "corpora.errata", "corpora.checks", "corpora.rows",
-    "corpora.tags", "corpora.bigbio", "corpora.brat", "corpora.conll", "corpora.jsonl",
-    "corpora.pubtator", "corpora.token_rows", "corpora.writers", "corpora",
-    "labels", "id_files", "duplicates", "stratify", "split",
+    "corpora.tags", "corpora.conversion", "corpora.bigbio", "corpora.brat", "corpora.conll",
+    "corpora.jsonl", "corpora.pubtator", "corpora.token_rows", "corpora.writers", "corpora",
+    "labels", "id_files", "duplicates", "leaks", "stratify", "split",
     "predictions", "prediction_files", "system_output", "scoring", "scoring.matching",
     "scoring.label_map", "scoring.semeval", "scoring.bootstrap", "scoring.token_scores",
-    "scoring.errors",
+    "scoring.selection", "scoring.rulers", "scoring.errors",
     "scoring.mentions", "scoring.confidence", "scoring.calibration", "scoring.temperature",
     "scoring.confidence_report", "scoring.map_counts", "scoring.map_search", "scoring.map_effects",
     "scoring.type_matrix", "scoring.mending", "scoring.alignment", "data_report",
     "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "hub",
-    "download", "releases", "sources", "resume", "parts", "gold", "sharing", "windows", "decoding",
-    "reach", "analysis",
+    "download", "releases", "sources", "resume", "factors", "parts", "gold", "sharing", "windows",
+    "decoding", "reach", "encoding_report", "analysis",
     "hardware", "encoder", "datamodule", "module", "cost", "checkpoints", "training", "published",
-    "exported", "onnx_model", "export_check", "systems", "evaluation_files", "comparison",
-    "trained_runs", "report", "report.templates", "report.tables", "report.plots", "report.browser",
-    "report.page", "report.overview", "model_card", "evaluation", "wandb_run", "tracking",
-    "estimate", "repetition",
+    "exported", "onnx_model", "export_check", "systems", "system_names", "evaluation_files",
+    "comparison", "trained_runs", "report", "report.templates", "report.tables", "report.plots",
+    "report.browser", "report.page", "report.overview", "model_card", "evaluation", "wandb_run",
+    "tracking", "estimate", "repetition",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("analysis") + 1]
 

@@ -18,6 +18,7 @@ from medner.report.tables import (
     Column,
     Table,
     cost_table,
+    rulers_table,
     scores_table,
     study,
     types_table,
@@ -102,6 +103,44 @@ def test_what_a_table_must_not_be_read_as_is_below_it(tmp_path: Path) -> None:
     table = scores_table(comparison)
     assert table.caption.startswith("maccrobat test, 2 of 5 folds: ")
     assert any(note.startswith("Of a cross-validation") for note in table.notes)
+
+
+def test_the_baseline_is_named(found: tuple, tmp_path: Path) -> None:
+    (comparison,) = compare(find_evaluations([tmp_path / "sweep"]), "distilbert")
+    table = scores_table(comparison)
+    assert column(table, "to the baseline") == [comparison.rows[0].difference.f1, None]
+    assert "Differences are to the baseline, distilbert, maccrobat." in table.notes
+
+
+def test_other_rulers_are_a_table(tmp_path: Path) -> None:
+    """Means over runs; what selection is worth is told by the validation part."""
+
+    def told(strict: float, selection: float | None) -> dict:
+        steps = {
+            name: {"f1": strict + gain} for name, gain in (("truncation", 0.1), ("scorer", 0.2))
+        }
+        chosen = selection and {"best": selection, "elsewhere": 0.0}
+        return {"strict": {"f1": strict}, "alone": steps, "path": steps, "selection": chosen}
+
+    for seed, strict in enumerate((0.5, 0.6)):
+        run = write_run(
+            tmp_path / str(seed), counts(seed), f"seed={seed}", data="test",
+            rulers=told(strict, None),
+        )  # fmt: skip
+        write_evaluation(
+            run / "evaluations" / "validation_identity", counts(1), data="validation",
+            checkpoint=f"{run}/checkpoints/best.ckpt", rulers=told(0.9, 0.02 * seed + 0.02),
+        )  # fmt: skip
+    (comparison,) = compare(find_evaluations([tmp_path]))
+    table = rulers_table(comparison)
+    headings = [each.heading for each in table.columns[1:]]
+    assert headings == ["strict", "truncation", "scorer", "... + scorer", "selection"]
+    assert table.rows[0][1:] == pytest.approx((0.55, 0.65, 0.75, 0.75, 0.03))
+    assert table.cells()[0][-1] == "+0.030"
+    assert "truncation: behind the first 510 tokens" in table.notes[0]
+    write_overview(tmp_path / "out", [comparison], [], [])
+    assert "<h3>Other rulers</h3>" in (tmp_path / "out" / "report.html").read_text()
+    assert (tmp_path / "out" / "rulers_maccrobat_test.csv").is_file()
 
 
 def test_label_maps_are_a_column_where_they_differ(tmp_path: Path) -> None:

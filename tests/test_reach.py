@@ -2,10 +2,9 @@
 
 import re
 
-from medner.data_report import DISCONTINUOUS, INSIDE_TOKEN, OVERLAPPING
 from medner.documents import Document, Entity
 from medner.predictions import Prediction, Tokens
-from medner.reach import BEYOND, Reach, reach_lines
+from medner.reach import BEYOND, DISCONTINUOUS, INSIDE_TOKEN, OVERLAPPING, Reach, reach_lines
 
 TEXT = "Chest pain, oedema of both legs, hypokalaemia and fever. "
 
@@ -50,7 +49,7 @@ def test_whatever_the_text_ends_with_is_not_beyond() -> None:
 
 
 def test_nothing_read_reaches_nothing() -> None:
-    assert Reach.of([DOCUMENT], [words_until(0)]).lost()["lost"] == {BEYOND: 4, DISCONTINUOUS: 1}
+    assert Reach.of([DOCUMENT], [words_until(0)]).lost()["lost"] == {BEYOND: 5}
 
 
 def test_alone_an_overlapping_entity_is_reached() -> None:
@@ -58,6 +57,17 @@ def test_alone_an_overlapping_entity_is_reached() -> None:
     assert [reach.alone(DOCUMENT, entity) for entity in ENTITIES] == [
         True, True, False, False, True,
     ]  # fmt: skip
+
+
+def test_where_tags_are_copied_a_word_is_reached_as_a_whole_or_not() -> None:
+    start = TEXT.index("hypokalaemia")
+    offsets = ((start, start + 4), (start + 4, start + 12))
+    document = Document("1", TEXT, (at("kalaemia", "Lab"),))
+    for copied, lost in ((False, {}), (True, {INSIDE_TOKEN: 1})):
+        tokens = Tokens(offsets, ("O", "O"), (1.0, 1.0), copied=copied)
+        reach = Reach.of([document], [Prediction("1", (), tokens)])
+        assert reach.lost()["lost"] == lost
+        assert reach.alone(document, *document.entities) is not copied
 
 
 def test_without_tokens_nothing_is_known() -> None:

@@ -304,9 +304,9 @@ def test_scoring_is_fast():
     predictions = [predict(document.id, *spans) for document in documents]
     times = []
     for _ in range(3):
-        begin = time.perf_counter()
+        begin = time.process_time()
         scores = score(documents, predictions)
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
     assert scores.overall == Counts(25_000, 25_000, 25_000)
     assert min(times) < 0.1  # 0.02 s on a free machine
 

@@ -365,9 +365,7 @@ def test_given_ids_that_cut_a_group():
         )
         assert split.parts["test"] == ("000", "003", "004")
         assert {"001", "002"} < set(split.parts["train"]) and sizes(split) == (9, 8, 3)
-        assert split.notes == (
-            "A group is cut by the given parts: 000 in test, 001 in train, 002 in train.",
-        )
+        assert split.notes == ()  # medner.leaks says it
     # what has to stay in train leaves only four documents to validate on
     groups = [["000", *(f"{n:03}" for n in range(5, 20))]]
     split = make_split(documents, seed=0, validation=8, test_ids=["000"], groups=groups)
@@ -391,7 +389,7 @@ def test_official_parts_are_used_as_they_are():
     official = {"train": ids[:12], "validation": ids[12:15], "test": ids[15:]}
     split = make_split(documents, seed=0, validation=9, official=official, groups=[["000", "019"]])
     assert split.parts == {part: tuple(of) for part, of in official.items()}
-    assert split.notes == ("A group is cut by the given parts: 000 in train, 019 in test.",)
+    assert split.notes == ()
     official = {"train": ids[:12], "test": ids[12:]}
     split = make_split(documents, seed=0, validation=0.25, official=official)
     assert sizes(split) == (9, 3, 8) and split.parts["test"] == tuple(ids[12:])

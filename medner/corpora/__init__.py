@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medner.corpora import bigbio, brat, conll, jsonl, pubtator, rows, token_rows
 from medner.corpora.checks import check
+from medner.corpora.conversion import convert
 from medner.corpora.errata import ERRATA
 from medner.corpora.files import find_files, matches
 from medner.corpora.raw import Problems, RawDocument
@@ -68,8 +69,8 @@ class Corpus:
     notes: tuple[str, ...] = ()
 
 
-def read_corpus(source: CorpusSource) -> Corpus:
-    """Read and check a corpus.
+def read_corpus(source: CorpusSource, *, converted: bool = False) -> Corpus:
+    """Read and check a corpus; ``converted`` is for what the hub's conversion keeps of it.
 
     Every text holds something, every mention equals its text, but for the errata of the release,
     every document id is unique, and some document has an entity. Raises ConfigError for a wrong
@@ -97,6 +98,8 @@ def read_corpus(source: CorpusSource) -> Corpus:
     raw_documents = read(files, problems)
     if not raw_documents and not problems.messages:
         raise DataError(path, None, "holds no document", "check path and format")
+    if converted:
+        raw_documents = map(convert, raw_documents)
     checked = check(raw_documents, ERRATA[source.errata] if source.errata else (), problems)
     documents = [document for _, document in checked.documents.values()]
     _check_whole(path, documents, problems.messages)

@@ -7,7 +7,15 @@ from pathlib import Path
 from medner.comparison import Comparison
 from medner.files import written_whole
 from medner.report import plots
-from medner.report.tables import Table, cost_table, scores_table, slug, types_table, write_csv
+from medner.report.tables import (
+    Table,
+    cost_table,
+    rulers_table,
+    scores_table,
+    slug,
+    types_table,
+    write_csv,
+)  # fmt: skip
 from medner.report.templates import environment
 from medner.runs import PAGE
 from medner.trained_runs import TrainedRun
@@ -20,6 +28,7 @@ class Section:
     comparison: Comparison
     scores: Table
     types: Table
+    rulers: Table | None
     intervals: str
     heat_map: str | None
 
@@ -29,6 +38,7 @@ class Section:
             comparison,
             scores_table(comparison),
             types_table(comparison),
+            rulers_table(comparison),
             plots.intervals(comparison),
             plots.heat_map(comparison) if len(comparison.gold) > 1 else None,
         )
@@ -46,8 +56,8 @@ def write_overview(
     sections = [Section.of(comparison) for comparison in comparisons]
     cost = cost_table(runs) if runs else None
     curves = plots.learning_curves(runs) if runs else None
-    tables = [table for section in sections for table in (section.scores, section.types)]
-    tables += [cost] if cost else []
+    tables = [each for one in sections for each in (one.scores, one.types, one.rulers)]
+    tables = [table for table in (*tables, cost) if table]
     context = {
         "sections": sections, "tables": tables, "cost": cost, "curves": curves, "notes": notes,
     }  # fmt: skip

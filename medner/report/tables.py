@@ -14,10 +14,11 @@ from omegaconf import OmegaConf
 from medner.comparison import Comparison, Row
 from medner.evaluation_files import STUDIED
 from medner.scoring.bootstrap import Interval
+from medner.scoring.rulers import RULERS, SELECTION
 from medner.tables import aligned
 from medner.trained_runs import TrainedRun
 
-STUDY = "study F1"
+STUDY, TO_THE_BEST = "study F1", "to the best"
 Cell = str | int | float | Interval | None
 
 
@@ -93,7 +94,7 @@ _SCORES: tuple[tuple[Column, Callable[[Row], Cell]], ...] = (
     (Column("95 %"), lambda row: row.interval),
     (Column("deviation"), lambda row: row.deviation),
     (Column("token accuracy"), lambda row: row.accuracy),
-    (Column("to the best", "{:+.3f}"), lambda row: row.difference and row.difference.f1),
+    (Column(TO_THE_BEST, "{:+.3f}"), lambda row: row.difference and row.difference.f1),
     (Column("its 95 %"), lambda row: row.difference and row.difference.interval),
     (Column("p (Holm)", "{:.4f}"), lambda row: row.p),
     (Column("could show"), lambda row: row.difference and row.difference.smallest),
@@ -119,6 +120,10 @@ def scores_table(comparison: Comparison) -> Table:
             "The best epoch of each run was chosen on these documents, so that their figures are "
             "too high; data.split.test=NUMBER keeps others for the end."
         )
+    if comparison.reference:
+        at = [column.heading for column, _ in columns].index(TO_THE_BEST)
+        columns[at] = Column("to the baseline", "{:+.3f}"), columns[at][1]
+        notes.append(f"Differences are to the baseline, {comparison.reference}.")
     if comparison.pooled:
         notes.append(
             "Of a cross-validation each document is scored by the model that has not seen it, and "
@@ -166,6 +171,23 @@ def types_table(comparison: Comparison) -> Table:
             (type_, gold, *(row.types.get(type_) for row in comparison.rows))
             for type_, gold in comparison.gold.items()
         ),
+    )
+
+
+def rulers_table(comparison: Comparison) -> Table | None:
+    """F1 of the same predictions under other rulers; None where nobody tells."""
+    rows = [row for row in comparison.rows if row.rulers]
+    names = list(dict.fromkeys(name for row in rows for name in row.rulers))
+    if not rows:
+        return None
+    columns = [Column(name, "{:+.3f}" if name == SELECTION else "{:.3f}") for name in names]
+    said = "; ".join(f"{name}: {meaning}" for name, meaning in RULERS.items() if name in names)
+    return Table(
+        name=f"rulers_{slug(comparison.data)}",
+        caption=f"{comparison.data}: F1 of the same predictions under other rulers",
+        columns=(Column("system"), *columns),
+        rows=tuple((row.system, *map(row.rulers.get, names)) for row in rows),
+        notes=(f"First each alone, then added one after the other. {said}.",),
     )
 
 
