@@ -11,6 +11,10 @@ class ConfigError(UserError):
     """An option is misspelt, has a wrong value, or contradicts another."""
 
 
+class OutOfMemoryError(UserError):
+    """A device does not hold what it is to compute with, whatever the document."""
+
+
 class DataError(UserError):
     """A file does not hold what it should; the message is one line, whatever the file holds."""
 

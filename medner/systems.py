@@ -121,12 +121,6 @@ def from_hub(
 def _predictor(
     module: Any, precision: str, device_batch: int, accelerator: str
 ) -> Callable[[Sequence[Document]], list[Prediction]]:
-    from medner.training import predict
+    from medner.inference import Predictor
 
-    def predictor(documents: Sequence[Document]) -> list[Prediction]:
-        data = module.datamodule(
-            {"all": documents}, flatten_rule="longest_first", device_batch=device_batch
-        )
-        return predict(module, data, "all", precision, accelerator)
-
-    return predictor
+    return Predictor(module, precision, accelerator, device_batch)

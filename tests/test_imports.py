@@ -24,8 +24,9 @@ ORDER = [
     "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "download",
     "releases", "sources", "resume", "parts", "gold", "sharing", "windows", "decoding", "reach",
     "analysis",
-    "hardware", "encoder", "datamodule", "module", "cost", "checkpoints", "training", "published",
-    "systems", "evaluation_files", "comparison", "trained_runs", "report", "report.templates",
+    "pools", "hardware", "encoder", "datamodule", "module", "inference", "cost", "checkpoints",
+    "training", "published", "systems", "evaluation_files", "comparison", "trained_runs", "report",
+    "report.templates",
     "report.tables", "report.plots", "report.browser", "report.page", "report.overview",
     "evaluation", "wandb_run", "tracking", "estimate", "repetition",
 ]  # fmt: skip
