@@ -110,8 +110,7 @@ def read_training(run: Path | None, corpora_dir: str, confidence: str | None) ->
     """
     if run is None:
         return Training(confidence=confidence)
-    stored = run / CALIBRATION
-    calibrator = Calibrator.from_dict(read_json(stored)) if stored.is_file() else None
+    calibrator = read_calibrator(run)
     try:
         _, parts = own_parts(run, load_config(run).data, corpora_dir)
     except UserError as error:
@@ -122,6 +121,12 @@ def read_training(run: Path | None, corpora_dir: str, confidence: str | None) ->
     if not fits and predictions_of(run, "validation").is_file():
         calibrator = fit_calibrator(run, parts["validation"], name)
     return Training(parts["train"], calibrator, confidence)
+
+
+def read_calibrator(run: Path) -> Calibrator | None:
+    """What the run has kept of how its confidences are to be taken. Raises UserError."""
+    stored = run / CALIBRATION
+    return Calibrator.from_dict(read_json(stored)) if stored.is_file() else None
 
 
 def fit_calibrator(run: Path, validation: Sequence[Document], confidence: str) -> Calibrator:

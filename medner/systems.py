@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from medner.documents import Document
 from medner.predictions import Prediction
-from medner.runs import BEST, label, load_config
+from medner.pretrained import locate
+from medner.runs import BEST, find_checkpoint, label, load_config
+from medner.schema import EvaluationOptions
+from medner.scoring.temperature import Calibrator
 from medner.system_output import read_output
 
 
@@ -18,6 +23,7 @@ class System:
     ``types`` are those that it knows or, where not ``complete``, those that it predicted.
     ``folder`` takes its evaluations; ``source`` is the file or folder that it comes from, and
     ``run`` the folder of the training behind it, if there is one; ``details`` are for metrics.json.
+    ``calibrator`` is what it says itself of its confidences; a run's are in its folder.
     ``predict`` takes documents and gives their predictions,
     in the system's types and the documents' order.
     """
@@ -30,6 +36,40 @@ class System:
     complete: bool = True
     run: Path | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    calibrator: Calibrator | None = None
+
+
+def find_model(config: DictConfig) -> tuple[Path | None, Path]:
+    """The folder of the run that a verb asks for, if there is one, and the checkpoint, or the
+    folder of the published model.
+
+    Args:
+        config: with ``run``, ``ckpt_path``, ``hf_model``, ``output_dir`` and ``hub_mirror``.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if config.hf_model:
+        return None, locate(config.hf_model, hub_mirror=config.hub_mirror)
+    return find_checkpoint(config)
+
+
+def load_model(config: DictConfig, run: Path | None, source: Path) -> System:
+    """What ``find_model`` has found. Raises as of ``from_checkpoint`` and ``from_hub``."""
+    if config.hf_model:
+        folder = Path(config.output_dir, "published")
+        return from_hub(config.hf_model, source, folder, **device(config, None))
+    return from_checkpoint(source, run, **device(config, run))
+
+
+def device(config: DictConfig, run: Path | None) -> dict[str, Any]:
+    """What to predict with: what a verb's options say, or what the run was trained with."""
+    own = load_config(run).trainer if run else EvaluationOptions(precision="32", device_batch=8)
+    return {
+        "precision": config.trainer.precision or own.precision,
+        "device_batch": config.trainer.device_batch or own.device_batch,
+        "accelerator": config.trainer.accelerator,
+    }
 
 
 def from_output(

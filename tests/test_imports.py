@@ -14,7 +14,7 @@ ORDER = [
     "corpora.files", "corpora.raw", "corpora.errata", "corpora.checks", "corpora.rows",
     "corpora.tags", "corpora.bigbio", "corpora.brat", "corpora.conll", "corpora.jsonl",
     "corpora.pubtator", "corpora.token_rows", "corpora.writers", "corpora",
-    "labels", "id_files", "duplicates", "stratify", "split",
+    "labels", "id_files", "input_rows", "inputs", "duplicates", "stratify", "split",
     "predictions", "prediction_files", "system_output", "scoring", "scoring.matching",
     "scoring.label_map", "scoring.semeval", "scoring.bootstrap", "scoring.token_scores",
     "scoring.errors",
@@ -24,11 +24,12 @@ ORDER = [
     "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "download",
     "releases", "sources", "resume", "parts", "gold", "sharing", "windows", "decoding", "reach",
     "analysis",
-    "pools", "hardware", "encoder", "datamodule", "module", "inference", "cost", "checkpoints",
-    "training", "published", "systems", "evaluation_files", "comparison", "trained_runs", "report",
-    "report.templates",
-    "report.tables", "report.plots", "report.browser", "report.page", "report.overview",
-    "evaluation", "wandb_run", "tracking", "estimate", "repetition",
+    "pools", "progress", "hardware", "encoder", "datamodule", "module", "inference", "cost",
+    "checkpoints", "training", "published", "systems", "evaluation_files", "comparison",
+    "trained_runs", "report", "report.templates", "report.annotated", "output_formats",
+    "output_folder", "tagger", "annotation", "report.tables", "report.plots", "report.browser",
+    "report.page", "report.overview", "evaluation", "wandb_run", "tracking", "estimate",
+    "repetition",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("analysis") + 1]
 
