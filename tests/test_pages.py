@@ -1,10 +1,13 @@
 """Every command that README, Makefile and docs show composes, and runs (slow), on small corpora and
 tiny models."""
 
+import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,7 +125,10 @@ def test_the_readme_shows_the_study_s_commands_and_none_unknown() -> None:
 
 def test_what_is_shown_composes() -> None:
     """Sweeps and options of Hydra's own are left to the slow tests, which run everything."""
-    pages = ("README.md", "docs/own_corpus.md", "docs/scores.md", "docs/report.md")
+    pages = (
+        "README.md",
+        *(f"docs/{name}.md" for name in ("own_corpus", "scores", "report", "predict")),
+    )
     shown = [line for page in pages for block in blocks(page) for line in commands(block)]
     composable = 0
     for line in [*shown, *quickstart()]:
@@ -194,6 +200,49 @@ def test_the_page_on_reports(run: Run, place: Path, mirror: Path) -> None:
     run_all(run, [words_of(line.partition(": ")[2], mirror), ours[3]], place)
     tables = next(iter(sorted(place.glob("runs/*_report"), reverse=True))).glob("scores_*.csv")
     assert "scores_ncbi_test.csv" in {table.name for table in tables}
+
+
+@pytest.mark.slow
+def test_the_page_on_predictions(
+    run: Run,
+    place: Path,
+    mirror: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    """Of a model that has learned the small corpora; pipes by a shell, as they are typed."""
+    train = ["train.py", "model=bioformer", "trainer.max_epochs=25", "trainer.learning_rate=1e-2"]
+    train += ["trainer.ema_decay=0", "logger=none", f"hub_mirror={mirror}"]
+    run_all(run, [train], place)
+    newest_run(place)
+    shell = {"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    python = f"{sys.executable} {ROOT}/predict.py "
+    said, ours, blocks_of_python = [], 0, []
+    for block in blocks("docs/predict.md"):
+        if block.startswith("from "):
+            blocks_of_python.append(block)
+            continue
+        for line in commands(block):
+            if line.startswith("{"):
+                assert set(json.loads(line)) == {"document", "spans"}
+                continue
+            ours += "predict.py" in line
+            line = line.replace("python predict.py ", python)
+            ended = subprocess.run(
+                line, shell=True, cwd=place, env=shell, capture_output=True, text=True
+            )
+            assert ended.returncode == 0, ended.stderr
+            said.append(ended.stdout)
+    assert ours == 5
+    assert json.loads(next(filter(None, said)))["document"] == "a"
+    assert len(list((place / "annotated").glob("*.ann"))) == 48
+    assert "<mark" in (place / "pages" / "index.html").read_text(encoding="utf-8")
+    (found,) = (place / "found" / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(found)["document"] == "17"
+    monkeypatch.chdir(place)
+    for block in blocks_of_python:
+        exec(compile(block, "page", "exec"), {})
+    assert re.search(r"Sign_symptom fever 0\.\d+\n", capsys.readouterr().out)
 
 
 @pytest.mark.slow
