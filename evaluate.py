@@ -4,15 +4,14 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from medner import systems
 from medner.gold import Gold, read_gold
 from medner.launch import launch
-from medner.pretrained import locate
-from medner.runs import find_checkpoint, find_run, load_config
-from medner.schema import EvaluationOptions, LoggerConfig
+from medner.runs import find_run, load_config
+from medner.schema import LoggerConfig
 
 log = logging.getLogger("evaluate")
 
@@ -21,7 +20,7 @@ def evaluate(config: DictConfig, _: Path) -> None:
     run, source = find_system(config)
     gold, development = read_golds(config, run)
 
-    from medner import evaluation, systems
+    from medner import evaluation
     from medner.analysis import read_training
 
     if config.predictions:
@@ -29,11 +28,8 @@ def evaluate(config: DictConfig, _: Path) -> None:
         system, notes = systems.from_output(source, parts, run, config.allow_missing)
         for line in notes:
             log.info("predictions: %s", line)
-    elif config.hf_model:
-        folder = Path(config.output_dir, "published")
-        system = systems.from_hub(config.hf_model, source, folder, **device(config, None))
     else:
-        system = systems.from_checkpoint(source, run, **device(config, run))
+        system = systems.load_model(config, run, source)
     training = read_training(run, config.corpora_dir, config.confidence)
     if system.calibrator and config.confidence in (None, system.calibrator.confidence):
         training = replace(training, calibrator=system.calibrator)
@@ -55,10 +51,8 @@ def find_system(config: DictConfig) -> tuple[Path | None, Path]:
     if config.predictions:
         source = Path(config.predictions)
         run = Path(config.run) if config.run else find_run(source)
-    elif config.hf_model:
-        run, source = None, locate(config.hf_model, hub_mirror=config.hub_mirror)
     else:
-        run, source = find_checkpoint(config)
+        run, source = systems.find_model(config)
     log.info("system: %s", config.hf_model or source)
     return run, source
 
@@ -71,16 +65,6 @@ def read_golds(config: DictConfig, run: Path | None) -> tuple[Gold, Gold | None]
     dataset = config.eval_dataset.copy()
     dataset.part = "validation"
     return gold, read_gold(dataset, config.corpora_dir, run)
-
-
-def device(config: DictConfig, run: Path | None) -> dict[str, Any]:
-    """What to predict with: what this call says, or what the run was trained with."""
-    own = load_config(run).trainer if run else EvaluationOptions(precision="32", device_batch=8)
-    return {
-        "precision": config.trainer.precision or own.precision,
-        "device_batch": config.trainer.device_batch or own.device_batch,
-        "accelerator": config.trainer.accelerator,
-    }
 
 
 if __name__ == "__main__":

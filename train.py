@@ -167,18 +167,18 @@ def score_best(
     from medner import systems
     from medner.analysis import Training, fit_calibrator, read_epochs
     from medner.evaluation import evaluate, record
+    from medner.inference import Predictor
     from medner.module import NerModule
     from medner.tracking import log_part
-    from medner.training import predict
 
     options = config.trainer
     best = NerModule.load(run / BEST)
+    predict = Predictor(best, options.precision, options.accelerator, data.device_batch)
     scores = {}
     own = [part for part in ("validation", "test") if part in data.tokenised]
     for part in own:
         documents, path = data.documents(part), predictions_of(run, part)
-        predictions = predict(best, data, part, options.precision, options.accelerator)
-        write_predictions(path, predictions, documents)
+        write_predictions(path, predict(documents), documents)
     calibrator = fit_calibrator(run, data.documents("validation"), config.confidence)
     write_json(run / CALIBRATION, calibrator.to_dict())
     training = Training(data.documents("train"), calibrator, epochs=read_epochs(run))

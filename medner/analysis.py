@@ -122,8 +122,7 @@ def read_training(run: Path | None, corpora_dir: str, confidence: str | None) ->
     if run is None:
         return Training(confidence=confidence)
     epochs = read_epochs(run)
-    stored = run / CALIBRATION
-    calibrator = Calibrator.from_dict(read_json(stored)) if stored.is_file() else None
+    calibrator = read_calibrator(run)
     try:
         data = load_config(run).data
         _, parts = own_parts(run, data, corpora_dir)
@@ -145,6 +144,12 @@ def read_epochs(run: Path) -> NDArray[np.int64] | None:
         return None
     rows = [row.get("by_document") for row in read_json(run / HISTORY)]
     return np.array(rows) if rows and all(rows) else None
+
+
+def read_calibrator(run: Path) -> Calibrator | None:
+    """What the run has kept of how its confidences are to be taken. Raises UserError."""
+    stored = run / CALIBRATION
+    return Calibrator.from_dict(read_json(stored)) if stored.is_file() else None
 
 
 def fit_calibrator(run: Path, validation: Sequence[Document], confidence: str) -> Calibrator:

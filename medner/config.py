@@ -17,11 +17,13 @@ from medner.corpora.conversion import MACCROBAT, REBUILT
 from medner.corpora.errata import ERRATA
 from medner.errors import ConfigError
 from medner.hydra_errors import either, explain
+from medner.inputs import KINDS
 from medner.labels import FLATTEN, SUBTOKENS
 from medner.schema import (
     EvaluateConfig,
     ExportConfig,
     HardwareConfig,
+    PredictConfig,
     ReportConfig,
     TrainConfig,
     TrainingOptions,
@@ -34,6 +36,7 @@ PRECISIONS = (
     "16", "bf16", "32", "64", "16-mixed", "bf16-mixed",
     "16-true", "bf16-true", "32-true", "64-true",
 )  # fmt: skip
+OUTPUTS = ("brat", "jsonl", "parquet", "html")  # what predictions are written as
 _CHOICES = {
     "data.format": sorted(FORMATS),
     "data.errata": [*sorted(ERRATA), None],
@@ -47,6 +50,8 @@ _CHOICES = {
     "eval_dataset.errata": [*sorted(ERRATA), None],
     "model.weights": ["pretrained", "random"],
     "confidence": list(CONFIDENCES),
+    "input_format": [*KINDS, None],
+    "format": [*OUTPUTS, None],
 }
 _POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
 _NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip", "save_minutes")
@@ -58,6 +63,7 @@ _PATHS = (
     "ckpt_path",
     "hf_model",
     "predictions",
+    "input",
     "output",
     "output_dir",
     "corpora_dir",
@@ -106,6 +112,8 @@ def check(config: DictConfig) -> None:
         _check_system(config)
     elif "push" in config:
         _check_export(config)
+    elif "min_confidence" in config:
+        _check_prediction(config)
     elif not (isinstance(config.runs, str) and config.runs) and not isinstance(
         config.runs, ListConfig
     ):
@@ -117,7 +125,7 @@ def check(config: DictConfig) -> None:
 
 def _check_system(config: DictConfig) -> None:
     """Who is to be evaluated, and on what."""
-    given = [name for name in ("run", "ckpt_path", "hf_model") if config[name] is not None]
+    given = _given_models(config)
     if config.predictions is not None and given != ["run"]:  # the run that made them
         given.append("predictions")
     if len(given) > 1:
@@ -144,10 +152,26 @@ def _check_export(config: DictConfig) -> None:
         )
 
 
+def _given_models(config: DictConfig) -> list[str]:
+    return [name for name in ("run", "ckpt_path", "hf_model") if config[name] is not None]
+
+
+def _check_prediction(config: DictConfig) -> None:
+    """What is to be predicted, by whom, and where it goes."""
+    given = _given_models(config)
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} contradict each other; give one of them")
+    if not 0 <= config.min_confidence <= 1:
+        raise ConfigError(f"min_confidence={config.min_confidence}: takes a number from 0 to 1")
+    if config.output == "-" and config.format not in (None, "jsonl"):
+        raise ConfigError(f"format={config.format}: to standard output goes jsonl; give a folder")
+
+
 def _check_names(config: DictConfig) -> None:
     """Hydra lets "+name=value" add any name; here every option is in the schema."""
     schemas = {
         "data": TrainConfig, "eval_dataset": EvaluateConfig, "push": ExportConfig,
+        "min_confidence": PredictConfig,
         "runs": ReportConfig,
     }  # fmt: skip
     schema = OmegaConf.structured(next(schemas[key] for key in schemas if key in config))

@@ -131,11 +131,12 @@ class Batch:
 
 
 class Batches(Dataset):
-    """The windows' batches."""
+    """The windows' batches; without ``tags`` no token carries a loss."""
 
     def __init__(
-        self, windows: Sequence[Window], tags: Mapping[TokenizedDocument, NDArray[np.int64]],
-        tokenizer: Tokenizer, pad_id: int,
+        self, windows: Sequence[Window],
+        tags: Mapping[TokenizedDocument, NDArray[np.int64]] | None, tokenizer: Tokenizer,
+        pad_id: int,
     ) -> None:  # fmt: skip
         self.windows = windows
         self.tags = tags
@@ -153,10 +154,10 @@ class Batches(Dataset):
             inner = window.tokens.ids[window.start : window.end]
             ids[row, : len(window) + special] = [*self.before, *inner, *self.behind]
             mask[row, : len(window) + special] = 1
-            own = slice(
-                lead + window.own_start - window.start, lead + window.own_end - window.start
-            )
-            labels[row, own] = self.tags[window.tokens][window.own_start : window.own_end]
+            if self.tags is not None:
+                first = lead + window.own_start - window.start
+                own = slice(first, first + window.own_end - window.own_start)
+                labels[row, own] = self.tags[window.tokens][window.own_start : window.own_end]
         return Batch(
             windows,
             input_ids=torch.from_numpy(ids),

@@ -11,6 +11,14 @@ class ConfigError(UserError):
     """An option is misspelt, has a wrong value, or contradicts another."""
 
 
+class IncompleteError(UserError):
+    """It is done, but for documents that could not be read or predicted."""
+
+
+class OutOfMemoryError(UserError):
+    """A device does not hold what it is to compute with, whatever the document."""
+
+
 class DataError(UserError):
     """A file does not hold what it should; the message is one line, whatever the file holds."""
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from medner.datamodule import NerDataModule
 from medner.module import NerModule
+from medner.progress import duration
 from medner.training import make_trainer
 
 _STEPS = 8  # timed at most, after one that warms up
@@ -46,8 +47,8 @@ class Estimate:
         epoch = self.seconds_a_step * self.steps_an_epoch
         return (
             f"time: {self.seconds_a_step:.2f} s a step here, {self.steps_an_epoch} steps or about "
-            f"{_duration(epoch)} an epoch; at most {self.max_epochs} epochs or "
-            f"{_duration(epoch * self.max_epochs)}, fewer where it stops early; validation comes "
+            f"{duration(epoch)} an epoch; at most {self.max_epochs} epochs or "
+            f"{duration(epoch * self.max_epochs)}, fewer where it stops early; validation comes "
             "on top"
         )
 
@@ -74,9 +75,3 @@ class _Clock(pl.Callback):
     @property
     def seconds_a_step(self) -> float:
         return (self.ended - self.began) / (self.steps - 1)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -13,10 +13,10 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 from medner.documents import Document
 from medner.errors import UserError
 from medner.exported import ExportedTagger
+from medner.inference import Predictor
 from medner.module import NerModule
 from medner.onnx_model import ONNX, OnnxEncoder
 from medner.predictions import Prediction, Tokens
-from medner.training import predict
 
 # Differences between probabilities: other kernels round otherwise, by up to 1e-5 so far. Where two
 # readings are nearly as likely, that little decides between them.
@@ -142,8 +142,11 @@ def _added(
 
 
 def _predictions(module: NerModule, documents: Sequence[Document]) -> list[Prediction]:
-    data = module.datamodule({"all": documents}, flatten_rule="longest_first", device_batch=4)
-    return predict(module, data, "all", "32", "cpu")
+    encoder = module.encoder
+    try:
+        return Predictor(module, "32", "cpu", 4)(documents)
+    finally:
+        module.encoder = encoder  # a predictor takes a module for itself
 
 
 def _fitting(module: NerModule, document: Document) -> Document:

@@ -19,7 +19,7 @@ from typing import Any
 from medner.encoder import TokenizerFiles, encoder_config
 from medner.errors import UserError
 from medner.files import read_json, write_json, written_whole
-from medner.labels import Labels
+from medner.labels import SUBTOKENS, Labels
 from medner.module import NerModule
 from medner.published import PublishedTagger, check_head, label_names, loading
 from medner.runs import EXPORT_SETTINGS
@@ -35,18 +35,27 @@ _NOT_KEPT = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A model's ``medner.json``: the window's ``length`` and ``context`` in tokens, and what a
-    run's calibration.json has; None if it had none."""
+    """A model's ``medner.json``: the window's ``length`` and ``context`` in tokens, whether it
+    truncates, how sub-tokens are tagged (one of ``SUBTOKENS``), and what a run's calibration.json
+    has; None if it had none."""
 
     length: int
     context: int
+    truncate: bool
+    subtokens: str
     calibrator: Calibrator | None
+
+    @property
+    def window(self) -> dict[str, int | bool]:
+        """As :class:`medner.module.NerModule` takes it."""
+        return {"length": self.length, "context": self.context, "truncate": self.truncate}
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "format": _FORMAT,
-            "window": {"length": self.length, "context": self.context},
+            "window": self.window,
+            "subtokens": self.subtokens,
             "calibration": self.calibrator.to_dict() if self.calibrator else None,
         }
 
@@ -57,16 +66,19 @@ class Settings:
         try:
             record = read_json(path)
             window, calibration = record["window"], record["calibration"]
-            length, context = window["length"], window["context"]
+            length, context, truncate = (window[key] for key in ("length", "context", "truncate"))
+            subtokens = record["subtokens"]
             if record["format"] != _FORMAT:
                 raise ValueError(f"format {record['format']!r} is not known; take a newer MedNER")
             if not (type(length) is type(context) is int and 0 <= 2 * context <= length - 4):
                 raise ValueError(f"window {window!r} cannot be")
+            if type(truncate) is not bool or subtokens not in SUBTOKENS:
+                raise ValueError("truncate is true or false, subtokens one of its names")
             calibrator = None if calibration is None else Calibrator.from_dict(calibration)
         except (OSError, ValueError, KeyError, TypeError, UserError) as error:
             problem = f"{type(error).__name__}: {error}".splitlines()[0]
             raise UserError(f"{path}: cannot be read ({problem}); export the run again") from None
-        return cls(length, context, calibrator)
+        return cls(length, context, truncate, subtokens, calibrator)
 
 
 class ExportedTagger(NerModule):
@@ -93,8 +105,9 @@ class ExportedTagger(NerModule):
                 types=types,
                 encoder=encoder_config(folder, names, None, settings.length),
                 tokenizer_files=TokenizerFiles.load(folder).files,
-                window={"length": settings.length, "context": settings.context},
+                window=settings.window,
                 optimizer={},
+                subtokens=settings.subtokens,
                 pretrained=folder,
             )
         check_head(self.encoder, folder)
@@ -126,7 +139,13 @@ def write_model(folder: Path, module: NerModule, calibrator: Calibrator | None) 
             text = json.dumps(settings | {"model_max_length": window["length"]}, indent=2) + "\n"
         with written_whole(folder / name) as file:
             file.write(text)
-    settings = Settings(window["length"], window["context"], calibrator)
+    settings = Settings(
+        window["length"],
+        window["context"],
+        window.get("truncate", False),
+        module.hparams.subtokens,
+        calibrator,
+    )
     write_json(folder / EXPORT_SETTINGS, settings.to_dict())
 
 

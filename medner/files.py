@@ -56,10 +56,38 @@ def folder_written_whole(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(earlier, ignore_errors=True)
 
 
-def clear_unfinished(folder: Path) -> None:
-    """Remove what a killed process was writing in ``folder``; no other may be at work there."""
-    for path in folder.glob(f".*{_ASIDE}"):
+def clear_unfinished(folder: Path, within: bool = False) -> None:
+    """Remove what a killed process was writing in ``folder``, or ``within`` it in any depth; no
+    other may be at work there."""
+    for path in (folder.rglob if within else folder.glob)(f".*{_ASIDE}"):
         path.unlink()
+
+
+class GrowingFile:
+    """A file that is appended to, from a size that it once had: what comes behind is of a process
+    that was killed, and goes."""
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        self.path = path
+        self._file = path.open("r+b" if path.exists() else "w+b")
+        there = self._file.seek(0, os.SEEK_END)
+        if there < size:
+            self._file.close()
+            raise ValueError(f"{path} has {there} bytes, and had {size}")
+        self._file.truncate(size)
+        self._file.seek(size)
+
+    def write(self, text: str) -> None:
+        self._file.write(text.encode())
+
+    def sync(self) -> int:
+        """See to it that all of it is on the disk; its size."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def read_json(path: str | Path) -> Any:

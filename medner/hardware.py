@@ -62,6 +62,21 @@ def check_card(accelerator: str, asked: str) -> None:
         )
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Of a card, or of the machine: there torch raises a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def out_of_memory(windows: int, length: int, precision: str) -> str:
+    """What did not fit: so many windows of so many tokens."""
+    return (
+        f"out of memory with {windows} windows of up to {length} tokens at once in precision "
+        f"{precision}"
+    )
+
+
 def _card() -> bool:
     return torch.cuda.is_available() or torch.backends.mps.is_available()
 

@@ -22,6 +22,7 @@ class Interrupted(BaseException):
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
         self.signum = signum
+        self.go_on = ""  # what to type to go on, if a verb knows
 
 
 def listen() -> None:

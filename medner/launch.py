@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from medner import config as options
-from medner.errors import ConfigError, UserError
+from medner.errors import ConfigError, IncompleteError, UserError
 from medner.files import read_json
 from medner.hydra_errors import HYDRA_ERRORS, explain
 from medner.interruption import Interrupted, listen
@@ -25,6 +25,7 @@ from medner.tables import aligned
 
 log = logging.getLogger(__name__)
 
+INCOMPLETE = 3
 REQUEUE = 75  # EX_TEMPFAIL of sysexits.h: going on with the run may end well
 # torchmetrics imports it, and it says that it has made a list of the machine's fonts
 logging.getLogger("matplotlib").setLevel(logging.WARNING)
@@ -57,8 +58,9 @@ def launch(
             names one; takes the configuration and the command line's words.
 
     Returns:
-        The exit code: 0 if every job ended well, 2 for a wrong configuration, 75 for a run that was
-        interrupted and can go on, 128 and the signal's number for one that cannot, 1 for all else.
+        The exit code: 0 if every job ended well, 2 for a wrong configuration, 3 where some of the
+        documents have failed, 75 for a run that was interrupted and can go on, 128 and the signal's
+        number for one that cannot, 1 for all else.
         A :class:`UserError` becomes a line, any other error is logged with its traceback; in a
         multirun the jobs after it go on.
     """
@@ -114,13 +116,15 @@ def _explain(error: BaseException, run: Path | None) -> tuple[str, int]:
     saved = run is not None and (run / LAST).is_file()
     go_on = f"; to go on: python train.py {shlex.quote(f'run={run}')}" if saved else ""
     if isinstance(error, Interrupted):
+        go_on = f"; to go on: {error.go_on}" if error.go_on else go_on
         log.error("interrupted by %s%s", text, go_on)
         return f"interrupted by {text}", REQUEUE if go_on else 128 + error.signum
     if isinstance(error, OSError) and error.errno in _FULL:
         log.error("error: %s: nothing half-written is left; make room%s", text, go_on)
         return text, 1
     log.error("error: %s", text, exc_info=not isinstance(error, UserError))
-    return text, 2 if isinstance(error, ConfigError) else 1
+    codes = ((ConfigError, 2), (IncompleteError, INCOMPLETE))
+    return text, next((code for kind, code in codes if isinstance(error, kind)), 1)
 
 
 class BelowError(logging.Filter):

@@ -19,7 +19,7 @@ from medner.errors import UserError
 from medner.labels import IGNORED, Labels
 from medner.predictions import Prediction
 from medner.scoring.matching import Counts, score
-from medner.windows import Stitcher
+from medner.windows import Stitcher, TokenizedDocument
 
 
 class SpanCounts(Metric):
@@ -189,28 +189,34 @@ class NerModule(pl.LightningModule):
                 "trainer.precision=32 (or bf16 where the device has it)"
             )
 
-    def on_predict_start(self) -> None:
-        self.predictions: list[Prediction] = []
+    def decode(
+        self, batch: Batch, logits: torch.Tensor, stitcher: Stitcher
+    ) -> list[tuple[TokenizedDocument, Prediction]]:
+        """The documents that this batch completes, with what is found in them.
 
-    def predict_step(self, batch: Batch) -> None:
-        """Adds the documents that this batch completes to ``predictions``."""
-        # not returned: Lightning would look for tensors inside, and trips over frozen dataclasses
-        self.predictions += self._predict(batch, self(batch))
-
-    def _predict(self, batch: Batch, logits: torch.Tensor) -> list[Prediction]:
+        Args:
+            logits: as of ``forward``.
+            stitcher: holds the windows of the batches before.
+        """
         log_probs = logits.log_softmax(dim=-1).cpu().numpy()
-        whole = self._stitcher.add(batch.windows, log_probs[:, batch.lead :])
         subtokens = self.hparams.subtokens
-        return [predict(tokenised, values, self.labels, subtokens) for tokenised, values in whole]
+        return [
+            (tokens, predict(tokens, values, self.labels, subtokens))
+            for tokens, values in stitcher.add(batch.windows, log_probs[:, batch.lead :])
+        ]
+
+    def warn(self) -> None:
+        """Say what there is to say of all documents that were decoded; here nothing."""
 
     def validation_step(self, batch: Batch) -> None:
         logits = self(batch)
         self.token_accuracy.update(logits.flatten(0, 1), batch.labels.flatten())
-        predictions = self._predict(batch, logits)
-        documents = {window.tokens.document.id: window.tokens.document for window in batch.windows}
-        self.span_counts.update([documents[p.document] for p in predictions], predictions)
-        for each in predictions:
-            self._by_document[each.document] = score([documents[each.document]], [each]).overall
+        decoded = self.decode(batch, logits, self._stitcher)
+        documents = [tokens.document for tokens, _ in decoded]
+        self.span_counts.update(documents, [prediction for _, prediction in decoded])
+        for tokens, prediction in decoded:
+            document = tokens.document
+            self._by_document[document.id] = score([document], [prediction]).overall
 
     def on_validation_start(self) -> None:
         self.check_loss()

@@ -10,6 +10,7 @@ true``.
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,14 @@ def write_predictions(
             if prediction.document in written:
                 raise ValueError(f"document {prediction.document} is predicted twice")
             written.add(prediction.document)
-            record = _to_record(prediction, texts)
-            file.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
+            text = _document_text(prediction.document, texts, prediction.end)
+            file.write(prediction_line(prediction, text))
+
+
+def prediction_line(prediction: Prediction, text: str) -> str:
+    """The line of a document with this text, its end included."""
+    record = _to_record(prediction, text)
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def read_predictions(
@@ -72,6 +79,15 @@ def read_predictions(
     return predictions
 
 
+def as_read(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans as they are in a file, from which evaluations take their confidences."""
+    return tuple(replace(span, log_probs=tuple(map(tuple, _rounded(span)))) for span in spans)
+
+
+def _rounded(span: Span) -> list[list[float]]:
+    return [[round(float(value), _LOG_DIGITS) for value in row] for row in span.log_probs]
+
+
 def _document_text(document: str, texts: dict[str, str], end: int) -> str:
     if document not in texts:
         raise ValueError(f"document {document} is not among those it is to be compared with")
@@ -82,8 +98,7 @@ def _document_text(document: str, texts: dict[str, str], end: int) -> str:
     return text
 
 
-def _to_record(prediction: Prediction, texts: dict[str, str]) -> dict:
-    text = _document_text(prediction.document, texts, prediction.end)
+def _to_record(prediction: Prediction, text: str) -> dict:
     spans = [_span_record(span, text) for span in prediction.spans]
     record = {"document": prediction.document, "spans": spans}
     if tokens := prediction.tokens:
@@ -113,9 +128,7 @@ def _span_record(span: Span, text: str) -> dict:
         record["confidence"] = float(span.confidence)
     if span.tokens:
         record["tokens"] = [int(at) for at in span.tokens]
-        record["log_probs"] = [
-            [round(float(value), _LOG_DIGITS) for value in row] for row in span.log_probs
-        ]
+        record["log_probs"] = _rounded(span)
     return record
 
 

@@ -115,6 +115,14 @@ class Prediction:
         return max(ends, default=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a document has no prediction."""
+
+    document: str
+    reason: str
+
+
 def _check_confidence(value: float) -> None:
     if not 0 <= value <= 1:  # not a number fails too
         raise ValueError(f"a confidence lies in [0, 1], not {value}")

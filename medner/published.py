@@ -29,6 +29,7 @@ from medner.id_files import count, some
 from medner.labels import Labels
 from medner.module import NerModule
 from medner.predictions import Prediction
+from medner.windows import Stitcher, TokenizedDocument
 from medner.words import first_tokens
 
 log = logging.getLogger(__name__)
@@ -179,32 +180,33 @@ class PublishedTagger(NerModule):
         length = min(window_length, _longest(self.encoder) or window_length)
         self.hparams.window.update(length=length, context=min(context, length // 4))
         self.own_tags = tags
+        self._begun = {"B": 0, "I": 0}
+        self._warned = False
 
-    def on_predict_start(self) -> None:
-        super().on_predict_start()
-        self.begun = {"B": 0, "I": 0}
-
-    def _predict(self, batch: Batch, logits: torch.Tensor) -> list[Prediction]:
+    def decode(
+        self, batch: Batch, logits: torch.Tensor, stitcher: Stitcher
+    ) -> list[tuple[TokenizedDocument, Prediction]]:
         own = logits.softmax(dim=-1).cpu().numpy()
-        predictions = []
-        for tokens, values in self._stitcher.add(batch.windows, own[:, batch.lead :]):
+        decoded = []
+        for tokens, values in stitcher.add(batch.windows, own[:, batch.lead :]):
             log_probs = self.own_tags.log_probs(values, tokens.inside_word)
             tags = log_probs.argmax(axis=1)
             previous = np.append(0, tags[:-1])
             inside = (tags > 0) & (tags % 2 == 0)
-            self.begun["B"] += int((tags % 2 == 1).sum())
-            self.begun["I"] += int((inside & (previous != tags) & (previous != tags - 1)).sum())
-            predictions.append(predict(tokens, log_probs, self.labels))
-        return predictions
+            self._begun["B"] += int((tags % 2 == 1).sum())
+            self._begun["I"] += int((inside & (previous != tags) & (previous != tags - 1)).sum())
+            decoded.append((tokens, predict(tokens, log_probs, self.labels)))
+        return decoded
 
-    def on_predict_end(self) -> None:
-        """Say so if the tags look like IOB1's: there B stands between entities of one type alone,
+    def warn(self) -> None:
+        """Say once if the tags look like IOB1's: there B stands between entities of one type alone,
         and a decoder that wants it in front of each of them finds few."""
-        if self.begun["I"] > self.begun["B"]:
+        if self._begun["I"] > self._begun["B"] and not self._warned:
+            self._warned = True
             log.warning(
                 "token by token, %d entities begin with I and %d with B: was it trained on IOB1 "
                 "tags? Then name B-X too I-X in id2label in its config.json, and I may begin one",
-                self.begun["I"], self.begun["B"],
+                self._begun["I"], self._begun["B"],
             )  # fmt: skip
 
 

@@ -226,6 +226,24 @@ class EvaluateConfig:
 
 
 @dataclass
+class PredictConfig:
+    input: str = "???"  # a folder, a file, or - for standard input
+    output: str = "???"  # the folder to write, or - for standard output
+    run: str | None = None  # folder of a run; null: the newest below output_dir
+    ckpt_path: str | None = None  # a checkpoint, instead of a run
+    hf_model: str | None = None  # a published or exported token classifier: owner/name, or a folder
+    input_format: str | None = None  # text, jsonl, csv or parquet; null: by the files' names
+    text_column: str = "text"
+    id_column: str | None = None  # null: id, or the number of the row where there is none
+    format: str | None = None  # brat, jsonl, parquet or html; null: brat for texts, else jsonl
+    min_confidence: float = 0.0  # spans that are less sure are left out
+    label_map: LabelMapConfig | None = None  # null: the model's own types
+    output_dir: str = "runs"
+    hub_mirror: str | None = None
+    trainer: EvaluationOptions = field(default_factory=EvaluationOptions)
+
+
+@dataclass
 class ReportConfig:
     runs: Any = "latest"  # folders of runs, sweeps or other systems' evaluations; or the latest
     baseline: str | None = None  # the system that differences are to: its name or words of it
@@ -254,6 +272,7 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="predict_schema", node=PredictConfig)
     store.store(name="report_schema", node=ReportConfig)
     store.store(name="export_schema", node=ExportConfig)
 

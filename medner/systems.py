@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from medner.documents import Document
 from medner.predictions import Prediction
-from medner.runs import BEST, label, load_config
+from medner.pretrained import locate
+from medner.runs import BEST, find_checkpoint, label, load_config
+from medner.schema import EvaluationOptions
 from medner.scoring.temperature import Calibrator
 from medner.system_output import read_output
 
@@ -33,6 +37,39 @@ class System:
     run: Path | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     calibrator: Calibrator | None = None
+
+
+def find_model(config: DictConfig) -> tuple[Path | None, Path]:
+    """The folder of the run that a verb asks for, if there is one, and the checkpoint, or the
+    folder of the published model.
+
+    Args:
+        config: with ``run``, ``ckpt_path``, ``hf_model``, ``output_dir`` and ``hub_mirror``.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if config.hf_model:
+        return None, locate(config.hf_model, hub_mirror=config.hub_mirror)
+    return find_checkpoint(config)
+
+
+def load_model(config: DictConfig, run: Path | None, source: Path) -> System:
+    """What ``find_model`` has found. Raises as of ``from_checkpoint`` and ``from_hub``."""
+    if config.hf_model:
+        folder = Path(config.output_dir, "published")
+        return from_hub(config.hf_model, source, folder, **device(config, None))
+    return from_checkpoint(source, run, **device(config, run))
+
+
+def device(config: DictConfig, run: Path | None) -> dict[str, Any]:
+    """What to predict with: what a verb's options say, or what the run was trained with."""
+    own = load_config(run).trainer if run else EvaluationOptions(precision="32", device_batch=8)
+    return {
+        "precision": config.trainer.precision or own.precision,
+        "device_batch": config.trainer.device_batch or own.device_batch,
+        "accelerator": config.trainer.accelerator,
+    }
 
 
 def from_output(
@@ -125,12 +162,6 @@ def from_hub(
 def _predictor(
     module: Any, precision: str, device_batch: int, accelerator: str
 ) -> Callable[[Sequence[Document]], list[Prediction]]:
-    from medner.training import predict
+    from medner.inference import Predictor
 
-    def predictor(documents: Sequence[Document]) -> list[Prediction]:
-        data = module.datamodule(
-            {"all": documents}, flatten_rule="longest_first", device_batch=device_batch
-        )
-        return predict(module, data, "all", precision, accelerator)
-
-    return predictor
+    return Predictor(module, precision, accelerator, device_batch)

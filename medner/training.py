@@ -29,8 +29,8 @@ from medner.cost import Cost
 from medner.datamodule import NerDataModule
 from medner.errors import UserError
 from medner.files import write_rows
+from medner.hardware import is_out_of_memory, out_of_memory
 from medner.module import NerModule
-from medner.predictions import Prediction
 from medner.runs import HISTORY, LAST, save_config
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,6 @@ for _message in (
     ".*GPU available but not used.*",
     ".*is supported for historical reasons.*",  # precision=16 is the user's own word
     ".*your dataloader is not resumable.*",  # the batch sampler is
-    "predict returned None.*",  # the module keeps its predictions
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
 ):
     warnings.filterwarnings("ignore", _message)
@@ -92,7 +91,8 @@ def fit(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            problem = out_of_memory(module, data, options.precision)
+            length = module.hparams.window["length"]
+            problem = out_of_memory(data.device_batch, length, options.precision)
         if signum := interruption.asked():
             raise interruption.Interrupted(signum)
         half = divisor(options.effective_batch, max(1, data.device_batch // 2))
@@ -171,21 +171,6 @@ def disappointments(
     return lines
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Of a card, or of the machine: there torch raises a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
-
-
-def out_of_memory(module: NerModule, data: NerDataModule, precision: str) -> str:
-    """What did not fit."""
-    return (
-        f"out of memory with {data.device_batch} windows of up to "
-        f"{module.hparams.window['length']} tokens at once in precision {precision}"
-    )
-
-
 def warmed_up_average(
     decay: float,
 ) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
@@ -200,23 +185,3 @@ def warmed_up_average(
         return averaged * kept + current * (1 - kept)
 
     return average
-
-
-def predict(
-    module: NerModule, data: NerDataModule, part: str, precision: str, accelerator: str
-) -> list[Prediction]:
-    """Predictions for the documents of a part, in their order.
-
-    Raises:
-        UserError: if memory runs out.
-    """
-    trainer = make_trainer(precision, accelerator, logger=False)
-    try:
-        trainer.predict(module, data.evaluation_dataloader(part), return_predictions=False)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        problem = out_of_memory(module, data, precision)
-        raise UserError(f"{problem}; try a smaller trainer.device_batch") from None
-    found = {prediction.document: prediction for prediction in module.predictions}
-    return [found[document.id] for document in data.documents(part)]

@@ -83,6 +83,18 @@ def test_every_label_map_composes(name: str) -> None:
     assert config.eval_dataset.label_map.name == name
 
 
+@pytest.mark.parametrize("name", choices("eval_dataset/label_map"))
+def test_every_label_map_of_an_evaluation_is_one_of_a_prediction(name: str) -> None:
+    config = composed("predict", "input=notes", "output=out", f"label_map={name}")
+    check(config)
+    assert (
+        config.label_map
+        == composed(
+            "evaluate", "eval_dataset=ncbi", f"eval_dataset/label_map={name}"
+        ).eval_dataset.label_map
+    )
+
+
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [

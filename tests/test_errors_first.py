@@ -10,7 +10,7 @@ from conftest import Ended, Run, Start
 from test_cli import OFFLINE, SHORT
 
 
-@pytest.mark.parametrize("verb", ["train.py", "evaluate.py"])
+@pytest.mark.parametrize("verb", ["train.py", "evaluate.py", "predict.py"])
 def test_help_names_options_and_groups_without_torch(run: Run, verb: str) -> None:
     ended = run(verb, "--help", torch=False).well()
     assert ended.stderr == ""

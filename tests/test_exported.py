@@ -17,12 +17,12 @@ from medner.encoder import TokenizerFiles, encoder_config
 from medner.errors import UserError
 from medner.export_check import check_medner, check_transformers
 from medner.exported import ExportedTagger, Settings, has_word_pieces, read_tagger, write_model
+from medner.inference import Predictor
 from medner.labels import Labels
 from medner.module import NerModule
 from medner.predictions import Prediction
 from medner.published import PublishedTagger
 from medner.scoring.temperature import Calibrator
-from medner.training import predict
 
 LABELS = Labels(("Disease", "Drug: oral", "Sign"))
 CALIBRATOR = Calibrator("minimum", 1.5, 120, {0.8: 0.25, 0.9: None})
@@ -57,6 +57,7 @@ def outspoken(module: NerModule) -> NerModule:
 
 
 def module_of(encoder: Path, weights: Path | None, length: int = 128, **changes) -> NerModule:
+    torch.manual_seed(0)
     config = encoder_config(encoder, LABELS.tags, None, length) | changes
     return outspoken(
         NerModule(
@@ -77,8 +78,10 @@ def exported(module: NerModule, folder: Path) -> Path:
 
 
 def found(module: NerModule, texts: list[Document]) -> list[Prediction]:
-    data = module.datamodule({"all": texts}, flatten_rule="longest_first", device_batch=3)
-    return predict(module, data, "all", "32", "cpu")
+    encoder = module.encoder
+    predictions = Predictor(module, "32", "cpu", 3)(texts)
+    module.encoder = encoder  # as it was
+    return predictions
 
 
 def spans(prediction: Prediction) -> list[tuple[int, int, str]]:
@@ -135,7 +138,8 @@ def test_medner_reads_it_as_it_was(mirror: Path, tmp_path: Path, name: str) -> N
     tagger = read_tagger(exported(module, tmp_path / "model"))
     assert isinstance(tagger, ExportedTagger)
     assert tagger.labels == LABELS and tagger.calibrator == CALIBRATOR
-    assert tagger.hparams.window == {"length": 128, "context": 16}
+    assert tagger.hparams.window == {"length": 128, "context": 16, "truncate": False}
+    assert tagger.hparams.subtokens == "bio"
     texts = documents()
     own, again = found(module, texts), found(tagger, texts)
     assert [spans(one) for one in own] == [spans(one) for one in again]
@@ -254,18 +258,28 @@ def test_without_its_settings_it_is_any_published_model(biobert: tuple[NerModule
     assert tagger.labels == LABELS
 
 
+def _settings(**changes: object) -> str:
+    """A medner.json with some of its values changed."""
+    window = {"length": 9, "context": 0, "truncate": False}
+    window |= {name: value for name, value in changes.items() if name in window}
+    record = {"format": 1, "window": window, "subtokens": "bio", "calibration": None}
+    return json.dumps(record | {name: value for name, value in changes.items() if name in record})
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("{", "JSONDecodeError"),
         ("[1]", "TypeError"),
         ("{}", "KeyError: 'window'"),
-        ('{"format": 2, "window": {"length": 9, "context": 0}, "calibration": null}', "a newer"),
-        ('{"format": 1, "window": {"length": 9, "context": 3}, "calibration": null}', "cannot be"),
-        ('{"format": 1, "window": {"length": 9, "context": -1}, "calibration": null}', "cannot be"),
-        ('{"format": 1, "window": {"length": "9", "context": 0}, "calibration": null}', "cannot"),
-        ('{"format": 1, "window": {"length": 9, "context": 0}, "calibration": []}', "calibration"),
-        ('{"format": 1, "window": {"length": true, "context": 0}, "calibration": null}', "cannot"),
+        (_settings(format=2), "a newer"),
+        (_settings(context=3), "cannot be"),
+        (_settings(context=-1), "cannot be"),
+        (_settings(length="9"), "cannot be"),
+        (_settings(length=True), "cannot be"),
+        (_settings(truncate=0), "truncate is true or false"),
+        (_settings(subtokens="odd"), "subtokens one of its names"),
+        (_settings(calibration=[]), "calibration"),
     ],
 )
 def test_settings_that_cannot_be(biobert: tuple[NerModule, Path], text: str, problem: str) -> None:
@@ -278,7 +292,10 @@ def test_settings_that_cannot_be(biobert: tuple[NerModule, Path], text: str, pro
 
 
 def test_settings_come_back(tmp_path: Path) -> None:
-    for settings in (Settings(512, 64, CALIBRATOR), Settings(20, 0, None)):
+    for settings in (
+        Settings(512, 64, False, "bio", CALIBRATOR),
+        Settings(20, 0, True, "copied", None),
+    ):
         (tmp_path / "medner.json").write_text(json.dumps(settings.to_dict()))
         assert Settings.read(tmp_path) == settings
 
@@ -294,6 +311,6 @@ def test_labels_that_are_not_ours(biobert: tuple[NerModule, Path]) -> None:
 
 def test_a_window_that_the_encoder_does_not_take(biobert: tuple[NerModule, Path]) -> None:
     path = biobert[1] / "medner.json"
-    path.write_text(json.dumps(Settings(1024, 0, None).to_dict()))
+    path.write_text(json.dumps(Settings(1024, 0, False, "bio", None).to_dict()))
     with pytest.raises(UserError, match="bert takes at most 512 tokens"):
         ExportedTagger(biobert[1])

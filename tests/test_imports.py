@@ -14,7 +14,7 @@ ORDER = [
     "corpora.files", "corpora.raw", "corpora.errata", "corpora.checks", "corpora.rows",
     "corpora.tags", "corpora.conversion", "corpora.bigbio", "corpora.brat", "corpora.conll",
     "corpora.jsonl", "corpora.pubtator", "corpora.token_rows", "corpora.writers", "corpora",
-    "labels", "id_files", "duplicates", "leaks", "stratify", "split",
+    "labels", "id_files", "input_rows", "inputs", "duplicates", "leaks", "stratify", "split",
     "predictions", "prediction_files", "system_output", "scoring", "scoring.matching",
     "scoring.label_map", "scoring.semeval", "scoring.bootstrap", "scoring.token_scores",
     "scoring.selection", "scoring.rulers", "scoring.errors",
@@ -24,11 +24,13 @@ ORDER = [
     "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "hub",
     "download", "releases", "sources", "resume", "factors", "parts", "gold", "sharing", "windows",
     "decoding", "reach", "encoding_report", "analysis",
-    "hardware", "encoder", "datamodule", "module", "cost", "checkpoints", "training", "published",
-    "exported", "onnx_model", "export_check", "systems", "system_names", "evaluation_files",
-    "comparison", "trained_runs", "report", "report.templates", "report.tables", "report.plots",
-    "report.browser", "report.page", "report.overview", "model_card", "evaluation", "wandb_run",
-    "tracking", "estimate", "repetition",
+    "pools", "progress", "hardware", "encoder", "datamodule", "module", "inference", "cost",
+    "checkpoints", "training", "published", "exported", "onnx_model", "export_check", "systems",
+    "system_names", "evaluation_files", "comparison", "trained_runs", "report",
+    "report.templates", "report.annotated", "output_formats", "output_folder", "tagger",
+    "annotation", "report.tables", "report.plots", "report.browser", "report.page",
+    "report.overview", "model_card", "evaluation", "wandb_run", "tracking", "estimate",
+    "repetition",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("analysis") + 1]
 

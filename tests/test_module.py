@@ -13,11 +13,12 @@ from transformers import BertConfig
 from medner.datamodule import NerDataModule
 from medner.documents import Document, Entity
 from medner.encoder import TokenizerFiles
+from medner.inference import Predictor
 from medner.labels import Labels
 from medner.module import NerModule, SpanCounts
 from medner.predictions import Prediction, Span
 from medner.pretrained import locate
-from medner.training import make_trainer, predict
+from medner.training import make_trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 DRUGS = ["aspirin", "warfarin", "heparin", "ibuprofen", "metformin"]
@@ -125,15 +126,13 @@ def test_a_checkpoint_needs_nothing_beside_itself(
 ) -> None:
     module = small_module(tokenizer_files)
     fitted = trainer(tmp_path, max_epochs=4)
-    data = data_for(module)
-    fitted.fit(module, data)
+    fitted.fit(module, data_for(module))
     fitted.save_checkpoint(tmp_path / "it.ckpt")
     loaded = NerModule.load_from_checkpoint(tmp_path / "it.ckpt", weights_only=True)
     assert loaded.labels == LABELS
     assert torch.equal(weights(loaded), weights(module))
-    again = loaded.datamodule({"validation": NOTES[:6]}, flatten_rule="most_kept", device_batch=4)
-    expected = predict(module, data, "validation", "32", "cpu")
-    assert predict(loaded, again, "validation", "32", "cpu") == expected
+    expected = Predictor(module, "32", "cpu", device_batch=4)(NOTES[:6])
+    assert Predictor(loaded, "32", "cpu", device_batch=4)(NOTES[:6]) == expected
     assert [prediction.document for prediction in expected] == [note.id for note in NOTES[:6]]
     assert any(prediction.spans for prediction in expected)
 

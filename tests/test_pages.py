@@ -1,10 +1,13 @@
 """Every command that README, Makefile and docs show composes, and runs (slow), on small corpora and
 tiny models."""
 
+import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -244,6 +247,49 @@ def test_the_page_on_protocols(run: Run, place: Path, corpora: Path, mirror: Pat
     assert "minilm, maccrobat experiment=twins" in said
     assert "Differences are to the baseline, minilm, maccrobat experiment=clean." in said
     assert "maccrobat test, 2 folds: " in said
+
+
+@pytest.mark.slow
+def test_the_page_on_predictions(
+    run: Run,
+    place: Path,
+    mirror: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    """Of a model that has learned the small corpora; pipes by a shell, as they are typed."""
+    train = ["train.py", "model=bioformer", "trainer.max_epochs=25", "trainer.learning_rate=1e-2"]
+    train += ["trainer.ema_decay=0", "logger=none", f"hub_mirror={mirror}"]
+    run_all(run, [train], place)
+    newest_run(place)
+    shell = {"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    python = f"{sys.executable} {ROOT}/predict.py "
+    said, ours, blocks_of_python = [], 0, []
+    for block in blocks("docs/predict.md"):
+        if block.startswith("from "):
+            blocks_of_python.append(block)
+            continue
+        for line in commands(block):
+            if line.startswith("{"):
+                assert set(json.loads(line)) == {"document", "spans"}
+                continue
+            ours += "predict.py" in line
+            line = line.replace("python predict.py ", python)
+            ended = subprocess.run(
+                line, shell=True, cwd=place, env=shell, capture_output=True, text=True
+            )
+            assert ended.returncode == 0, ended.stderr
+            said.append(ended.stdout)
+    assert ours == 5
+    assert json.loads(next(filter(None, said)))["document"] == "a"
+    assert len(list((place / "annotated").glob("*.ann"))) == 48
+    assert "<mark" in (place / "pages" / "index.html").read_text(encoding="utf-8")
+    (found,) = (place / "found" / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(found)["document"] == "17"
+    monkeypatch.chdir(place)
+    for block in blocks_of_python:
+        exec(compile(block, "page", "exec"), {})
+    assert re.search(r"Sign_symptom fever 0\.\d+\n", capsys.readouterr().out)
 
 
 @pytest.mark.slow

@@ -32,10 +32,10 @@ from medner.decoding import decode
 from medner.documents import Document
 from medner.encoder import TokenizerFiles
 from medner.errors import UserError
+from medner.inference import Predictor
 from medner.module import NerModule
 from medner.predictions import Prediction
 from medner.published import OwnTags, PublishedTagger
-from medner.training import predict
 
 BIO = ("I-Drug", "O", "B-Sign", "B-Drug", "I-Sign")  # no order of ours
 CONLL = ("B-LOC", "B-ORG", "I-LOC", "I-ORG", "I-PER", "O")  # IOB1: B-PER never came up
@@ -205,8 +205,7 @@ def write_word_tagger(folder: Path, names: Sequence[str], said: dict[str, str]) 
 def found(folder: Path, *texts: str, **options: int) -> list[Prediction]:
     module = PublishedTagger(folder, **options)
     documents = [Document(str(number), text) for number, text in enumerate(texts)]
-    data = module.datamodule({"all": documents}, flatten_rule="longest_first", device_batch=3)
-    return predict(module, data, "all", "32", "cpu")
+    return Predictor(module, "32", "cpu", device_batch=3)(documents)
 
 
 def mentions(prediction: Prediction, text: str) -> list[tuple[str, str]]:
@@ -239,7 +238,9 @@ def test_bare_types_have_whole_confidence(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert all(span.confidence > 0.99 for span in prediction.spans)
     for span in prediction.spans:  # what a temperature is fitted to
-        np.testing.assert_allclose(np.exp(span.log_probs).sum(axis=1), 1.0, rtol=1e-5)
+        np.testing.assert_allclose(
+            np.exp(span.log_probs).sum(axis=1), 1.0, atol=3e-4
+        )  # of four digits
 
 
 def test_long_documents_go_through_windows(tmp_path: Path) -> None:
@@ -302,8 +303,7 @@ def test_spans_are_those_of_a_module_of_ours_with_the_same_weights(random_bio: P
         ours.encoder.classifier.weight.copy_(ours.encoder.classifier.weight[order])
         ours.encoder.classifier.bias.copy_(ours.encoder.classifier.bias[order])
     documents = [Document(str(number), text) for number, text in enumerate(texts)]
-    data = ours.datamodule({"all": documents}, flatten_rule="longest_first", device_batch=3)
-    expected = predict(ours, data, "all", "32", "cpu")
+    expected = Predictor(ours, "32", "cpu", device_batch=3)(documents)
     actual = found(random_bio, *texts, window_length=40, context=8)
     assert sum(len(prediction.spans) for prediction in expected) > 100
     assert {span.type for prediction in expected for span in prediction.spans} == {"Drug", "Sign"}

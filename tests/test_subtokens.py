@@ -15,12 +15,12 @@ from medner.corpora import CorpusSource, read_corpus
 from medner.datamodule import NerDataModule
 from medner.decoding import decode, decode_words, predict, reachable
 from medner.documents import Document, Entity
+from medner.inference import Predictor
 from medner.labels import Labels, copied
 from medner.module import NerModule
 from medner.prediction_files import read_predictions, write_predictions
 from medner.scoring.matching import score
 from medner.scoring.token_scores import token_scores
-from medner.training import predict as predict_part
 from medner.windows import TokenizedDocument
 from medner.words import first_tokens, inside_word
 
@@ -155,7 +155,7 @@ def test_a_model_learns_it_and_its_checkpoint_knows(learnt: Path, tmp_path: Path
     module = NerModule.load(learnt)
     assert module.hparams.subtokens == "copied"
     data = data_of(module)
-    predictions = predict_part(module, data, "train", "32", "cpu")
+    predictions = Predictor(module, "32", "cpu", 8)(NOTES)
     assert score(NOTES, predictions).overall.f1 > 0.9  # strict spans on the original gold
     found_tags = [tag for p in predictions for tag in p.tokens.tags]
     copies = sum(
@@ -177,7 +177,7 @@ def test_a_model_learns_it_and_its_checkpoint_knows(learnt: Path, tmp_path: Path
 
 def test_other_predictions_do_not_say_so(tokenizer_files: dict[str, str], tmp_path: Path) -> None:
     module = small_module(tokenizer_files)
-    predictions = predict_part(module, data_of(module), "validation", "32", "cpu")
+    predictions = Predictor(module, "32", "cpu", 8)(NOTES)
     write_predictions(tmp_path / "p.jsonl", predictions, NOTES)
     assert "copied" not in (tmp_path / "p.jsonl").read_text()
     assert not any(p.tokens.copied for p in read_predictions(tmp_path / "p.jsonl", NOTES))

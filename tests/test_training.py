@@ -9,13 +9,15 @@ import torch
 from conftest import Run
 from omegaconf import OmegaConf
 from test_checkpoints import options
-from test_module import data_for, small_module, tokenizer_files, weights
+from test_module import NOTES, data_for, small_module, tokenizer_files, weights
 
 from medner.datamodule import Batch
-from medner.errors import UserError
+from medner.errors import OutOfMemoryError, UserError
+from medner.hardware import is_out_of_memory
+from medner.inference import Predictor
 from medner.module import NerModule
 from medner.runs import HISTORY, LAST
-from medner.training import disappointments, fit, is_out_of_memory, predict
+from medner.training import disappointments, fit
 
 __all__ = ["tokenizer_files"]
 
@@ -89,11 +91,11 @@ def test_memory_that_does_not_suffice_for_prediction(
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(NerModule, "forward", forward)
-    module = small_module(tokenizer_files)
+    predict = Predictor(small_module(tokenizer_files), "32", "cpu", device_batch=4)
     with pytest.raises(
-        UserError, match=r"out of memory with 4 windows .*try a smaller trainer\.dev"
+        OutOfMemoryError, match=r"out of memory with 4 windows .*try a smaller trainer\.dev"
     ):
-        predict(module, data_for(module), "validation", "32", "cpu")
+        predict(NOTES)
 
 
 @pytest.mark.parametrize("at", [0, 3])

@@ -10,11 +10,11 @@ from test_module import NOTES, small_module, tokenizer_files, trainer
 from medner.datamodule import Batch
 from medner.documents import Document, Entity
 from medner.encoding_report import describe_encoding, encoding_lines
+from medner.inference import Predictor
 from medner.labels import IGNORED
 from medner.module import NerModule
 from medner.reach import BEYOND, INSIDE_TOKEN
 from medner.scoring.matching import score
-from medner.training import predict
 
 __all__ = ["tokenizer", "tokenizer_files"]
 
@@ -84,7 +84,6 @@ def test_a_checkpoint_knows_that_it_truncates(
 ) -> None:
     module = NerModule.load(truncating)
     # no flag is given here
-    data = module.datamodule({"all": NOTES}, flatten_rule="longest_first", device_batch=4)
 
     def everything(module: NerModule, batch: Batch) -> torch.Tensor:
         logits = torch.zeros(*batch.input_ids.shape, len(module.labels.tags))
@@ -92,7 +91,7 @@ def test_a_checkpoint_knows_that_it_truncates(
         return logits
 
     monkeypatch.setattr(NerModule, "forward", everything)
-    predictions = predict(module, data, "all", "32", "cpu")
+    predictions = Predictor(module, "32", "cpu", 4)(NOTES)
     assert [p.document for p in predictions] == [note.id for note in NOTES]
     lengths = [len(prediction.tokens.offsets) for prediction in predictions]
     assert max(lengths) == 22  # of 24, two are special
