@@ -17,8 +17,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # data loaders fork
 
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.utils import logging as transformers_logging
+
+from medner.cpu_kernels import use_cpu_kernels
 
 transformers_logging.disable_progress_bar()  # a bar for the second that loading takes
 
@@ -129,9 +137,16 @@ def build_encoder(config: dict[str, Any], weights: Path | None) -> PreTrainedMod
     """
     config = AutoConfig.for_model(**_taken(config))
     if weights is None:
-        return AutoModelForTokenClassification.from_config(
+        model = AutoModelForTokenClassification.from_config(
             config, dtype=torch.float32, trust_remote_code=False
         )
+    else:
+        model = _pretrained(config, weights)
+    use_cpu_kernels(model)
+    return model.train()  # a pretrained one comes ready for inference, with dropout off
+
+
+def _pretrained(config: PretrainedConfig, weights: Path) -> PreTrainedModel:
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # else it warns that the new head is not pretrained
     try:
@@ -159,4 +174,4 @@ def build_encoder(config: dict[str, Any], weights: Path | None) -> PreTrainedMod
             f"{weights}: the weights lack {len(missing)} of the encoder's tensors, {missing[0]} "
             "among them; is it a model of another kind?"
         )
-    return model.train()  # it comes ready for inference, with dropout off
+    return model

@@ -9,6 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
+from medner.cpu_kernels import keep_freed_memory
 from medner.datamodule import Batches, MicroBatch
 from medner.documents import Document
 from medner.encoder import TokenizerFiles, special_ids
@@ -38,6 +39,7 @@ class Predictor:
     def __init__(
         self, module: NerModule, precision: str, accelerator: str, device_batch: int
     ) -> None:
+        keep_freed_memory()
         fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
         module.encoder = fabric.setup_module(module.eval().encoder)
         self.device_batch = device_batch

@@ -257,7 +257,9 @@ class NerModule(pl.LightningModule):
              "weight_decay": settings["weight_decay"]},
             {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
         ]  # fmt: skip
-        optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"])
+        # one pass over the weights; with fp16's scaled gradients Lightning could not clip them
+        fused = self.trainer.precision != "16-mixed"
+        optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"], fused=fused)
         # not trainer.estimated_stepping_batches: it starts the batches before a resumed run knows
         # where it stood
         steps = self.trainer.datamodule.steps_an_epoch * self.trainer.max_epochs

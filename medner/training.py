@@ -26,6 +26,7 @@ from medner.checkpoints import (
 )  # fmt: skip
 from medner.config import divisor
 from medner.cost import Cost
+from medner.cpu_kernels import keep_freed_memory
 from medner.datamodule import NerDataModule
 from medner.errors import UserError
 from medner.files import write_rows
@@ -51,6 +52,7 @@ for _message in (
 
 def make_trainer(precision: str, accelerator: str, **options: object) -> pl.Trainer:
     """A trainer on one device, quiet where nobody watches."""
+    keep_freed_memory()
     return pl.Trainer(
         precision=precision,
         accelerator=accelerator,
@@ -120,7 +122,7 @@ def _fit(
     callbacks = [checkpoints, Cost()]
     if options.ema_decay:
         average = warmed_up_average(options.ema_decay)
-        callbacks.append(WeightAveraging(avg_fn=average, use_buffers=False))
+        callbacks.append(WeightAveraging(multi_avg_fn=average, use_buffers=False))
     if loggers:
         callbacks.append(LearningRateMonitor())
     trainer = make_trainer(
@@ -173,15 +175,18 @@ def disappointments(
 
 def warmed_up_average(
     decay: float,
-) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
+) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor], None]:
     """An exponential moving average that soon forgets where it began.
 
     After n steps it keeps min(decay, (1 + n) / (10 + n)) of itself, as TensorFlow's
     ``ExponentialMovingAverage`` does with ``num_updates``.
     """
 
-    def average(averaged: torch.Tensor, current: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-        kept = torch.clamp((1 + steps) / (10 + steps), max=decay)
-        return averaged * kept + current * (1 - kept)
+    def average(
+        averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor
+    ) -> None:
+        new = 1 - torch.clamp((1 + steps) / (10 + steps), max=decay)
+        for old, now in zip(averaged, current, strict=True):
+            old.lerp_(now, new)
 
     return average

@@ -24,6 +24,7 @@ from pytorch_lightning.core import saving
 from test_config import composed
 from transformers import AutoConfig
 
+from medner import cpu_kernels
 from medner.encoder import build_encoder, encoder_config
 from medner.errors import UserError
 from medner.module import NerModule
@@ -290,7 +291,7 @@ def test_no_kernel_is_fetched_that_a_checkpoint_names(mirror: Path) -> None:
     config = encoder_config(mirror / BIOFORMER, ("O",), None, 512)
     config["_attn_implementation"] = "owner/kernel"
     assert AutoConfig.for_model(**config)._attn_implementation == "owner/kernel"
-    assert build_encoder(config, None).config._attn_implementation == "sdpa"
+    assert build_encoder(config, None).config._attn_implementation == cpu_kernels.NAME
 
 
 def test_no_function_is_called_that_a_checkpoint_names(
