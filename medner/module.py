@@ -248,6 +248,17 @@ class NerModule(pl.LightningModule):
             ],
         }  # fmt: skip
 
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:  # fmt: skip
+        """By norm. Lightning refuses a fused optimizer in any mixed precision; what keeps it from
+        clipping is fp16's scaling alone."""
+        if not optimizer.defaults["fused"]:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW; matrices decay, biases and norms do not; linear warm-up, then linear to zero."""
         settings = self.hparams.optimizer
@@ -257,8 +268,7 @@ class NerModule(pl.LightningModule):
              "weight_decay": settings["weight_decay"]},
             {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
         ]  # fmt: skip
-        # one pass over the weights; with fp16's scaled gradients Lightning could not clip them
-        fused = self.trainer.precision != "16-mixed"
+        fused = self.trainer.precision != "16-mixed"  # with scaled gradients they cannot be clipped
         optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"], fused=fused)
         # not trainer.estimated_stepping_batches: it starts the batches before a resumed run knows
         # where it stood
