@@ -129,7 +129,8 @@ def test_logits_are_the_same_whatever_stands_before_the_classifier(
     assert all(torch.equal(tensor, own[key]) for key, tensor in model.state_dict().items())
     ids = torch.randint(5, 200, (2, 40))
     with torch.inference_mode():
-        assert torch.equal(model(input_ids=ids).logits, module.encoder(input_ids=ids).logits)
+        plain, own = (each(input_ids=ids).logits for each in (model, module.encoder))
+        torch.testing.assert_close(plain, own)  # their attention rounds in another way
 
 
 @pytest.mark.parametrize("name", NAMES)
