@@ -138,7 +138,7 @@ def test_what_is_shown_composes(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = [line for page in pages for block in blocks(page) for line in commands(block)]
     composable = 0
     for line in [*shown, *quickstart()]:
-        python, *words = shlex.split(line)
+        python, *words = shlex.split(line.removeprefix("!"))  # as in a notebook
         if python.endswith("python") and not any(word.startswith("-") for word in words):
             check(composed(words[0].removesuffix(".py"), *words[1:]))
             composable += 1
@@ -234,6 +234,22 @@ def test_the_page_on_exports(
     for block in shown:
         if block.startswith("from transformers"):
             exec(compile(block, "page", "exec"), {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["docs/new_encoder.md", "docs/air_gapped.md"])
+def test_the_pages_on_other_encoders_and_other_machines(
+    run: Run, place: Path, mirror: Path, page: str
+) -> None:
+    program = []
+    for block in blocks(page):
+        if named := re.match(r"# (my_conf/\S+\.yaml)\n", block):
+            path = place / named[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.partition("\n\n")[0] + "\n")
+        program += [words_of(c, mirror) for c in commands(block) if re.match(r"python \w+\.py", c)]
+    assert len(program) >= 6
+    run_all(run, program, place)
 
 
 @pytest.mark.slow
