@@ -19,20 +19,22 @@ _BF16 = {"avx512_bf16", "amx_bf16"}
 _MODEL, _WINDOW, _USED = 2.0e9, 0.8e9, 0.8
 
 
-def propose(hardware: DictConfig, accelerator: str | None) -> HardwareConfig:
+def propose(hardware: DictConfig, accelerator: str | None, devices: int = 1) -> HardwareConfig:
     """``hardware`` as it is, or what ``auto`` stands for here; with an accelerator in any case.
 
     Args:
         hardware: a checked HardwareConfig.
         accelerator: ``trainer.accelerator``, which goes first: with ``cpu`` a card is left alone.
+        devices: that are to train at once.
 
     Raises:
-        ConfigError: if a card is asked for and none is there.
+        ConfigError: if a card is asked for and none is there, or fewer than ``devices``.
     """
     proposed: HardwareConfig = OmegaConf.to_object(hardware)
     wanted = accelerator or proposed.accelerator or "auto"
     by = f"trainer.accelerator={accelerator}" if accelerator else f"hardware={proposed.name}"
     check_card(wanted, by)
+    check_number(wanted, devices)
     on_card = wanted != "cpu" and _card()
     proposed = replace(proposed, accelerator=proposed.accelerator or ("gpu" if on_card else "cpu"))
     if proposed.name != "auto":
@@ -60,6 +62,18 @@ def check_card(accelerator: str, asked: str) -> None:
             f"{asked}: torch finds no graphics card here; take hardware=auto, or "
             "trainer.accelerator=cpu"
         )
+
+
+def check_number(accelerator: str, devices: int) -> None:
+    """ConfigError if the machine has cards, but not so many; on a CPU any number of processes may
+    share its cores."""
+    if accelerator != "cpu" and _card():
+        cards = max(1, torch.cuda.device_count())
+        if devices > cards:
+            raise ConfigError(
+                f"trainer.devices={devices}: torch finds {cards} here; take as many, or "
+                "trainer.accelerator=cpu"
+            )
 
 
 def is_out_of_memory(error: Exception) -> bool:

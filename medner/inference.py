@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 from tqdm import tqdm
 
 from medner.datamodule import Batches, MicroBatch
@@ -38,7 +39,12 @@ class Predictor:
     def __init__(
         self, module: NerModule, precision: str, accelerator: str, device_batch: int
     ) -> None:
-        fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=1,
+            precision=precision,
+            plugins=[LightningEnvironment()],  # not Slurm's, which would count the job's tasks
+        )
         module.encoder = fabric.setup_module(module.eval().encoder)
         self.device_batch = device_batch
         self._module, self._precision, self._device = module, precision, fabric.device
