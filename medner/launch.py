@@ -117,7 +117,8 @@ def follow(task: Callable[[Any], None]) -> int:
     """Do what rank 0 tells, in another process of its run; see :mod:`medner.ranks`.
 
     Returns:
-        The exit code: 0, 75 if the run was interrupted, 1 for an error, which is said.
+        The exit code: 1 for an error, which is said; else 0, for that of rank 0 is the run's: who
+        has started them may end the others as soon as one ends with another code.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to save
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
@@ -127,7 +128,7 @@ def follow(task: Callable[[Any], None]) -> int:
             listen()
             task(job)
     except Interrupted:
-        return REQUEUE
+        pass
     except Exception as error:
         text = "another process has failed" if ranks.is_loss(error) else str(error)
         expected = isinstance(error, UserError) or ranks.is_loss(error)
