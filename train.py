@@ -174,13 +174,12 @@ def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
     """The module as it was saved last, and the documents for it."""
     import pytorch_lightning as pl
 
-    from medner.hardware import check_card, check_number
+    from medner.hardware import check_card
     from medner.module import NerModule
 
     for line in changes(load_config(run), config):
         log.info("%s", line)
-    check_card(config.trainer.accelerator, f"run={run}")
-    check_number(config.trainer.accelerator, config.trainer.devices)
+    check_card(config.trainer.accelerator, f"run={run}", config.trainer.devices)
     resolve(config, config.hardware, given_by=f"run {run}")
     pl.seed_everything(config.seed, verbose=False)
     module = NerModule.load(run / LAST)

@@ -33,8 +33,7 @@ def propose(hardware: DictConfig, accelerator: str | None, devices: int = 1) -> 
     proposed: HardwareConfig = OmegaConf.to_object(hardware)
     wanted = accelerator or proposed.accelerator or "auto"
     by = f"trainer.accelerator={accelerator}" if accelerator else f"hardware={proposed.name}"
-    check_card(wanted, by)
-    check_number(wanted, devices)
+    check_card(wanted, by, devices)
     on_card = wanted != "cpu" and _card()
     proposed = replace(proposed, accelerator=proposed.accelerator or ("gpu" if on_card else "cpu"))
     if proposed.name != "auto":
@@ -55,25 +54,19 @@ def propose(hardware: DictConfig, accelerator: str | None, devices: int = 1) -> 
     )
 
 
-def check_card(accelerator: str, asked: str) -> None:
-    """ConfigError if ``accelerator`` is a card and there is none; ``asked`` is the user's word."""
+def check_card(accelerator: str, asked: str, devices: int = 1) -> None:
+    """ConfigError if ``accelerator`` is a card and there is none, or fewer cards than ``devices``;
+    ``asked`` is the user's word."""
     if accelerator == "gpu" and not _card():
         raise ConfigError(
             f"{asked}: torch finds no graphics card here; take hardware=auto, or "
             "trainer.accelerator=cpu"
         )
-
-
-def check_number(accelerator: str, devices: int) -> None:
-    """ConfigError if the machine has cards, but not so many; on a CPU any number of processes may
-    share its cores."""
-    if accelerator != "cpu" and _card():
-        cards = max(1, torch.cuda.device_count())
-        if devices > cards:
-            raise ConfigError(
-                f"trainer.devices={devices}: torch finds {cards} here; take as many, or "
-                "trainer.accelerator=cpu"
-            )
+    if accelerator != "cpu" and _card() and devices > (cards := max(1, torch.cuda.device_count())):
+        raise ConfigError(
+            f"trainer.devices={devices}: torch finds {cards} cards here; take as many, or "
+            "trainer.accelerator=cpu"
+        )
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from subprocess import Popen, TimeoutExpired
 from typing import Any
@@ -22,6 +22,7 @@ from medner.errors import ConfigError, UserError
 
 log = logging.getLogger(__name__)
 
+_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _WAIT = timedelta(minutes=30)  # for the others: rank 0 may have a corpus to read first
 _END = 10.0  # seconds in which a process ends that has lost the others
 
@@ -73,7 +74,7 @@ def others(trainer: DictConfig, job: Any) -> Iterator[None]:
         return
     import torch.distributed
 
-    before = dict(os.environ)
+    before = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     started = [] if "RANK" in os.environ else _start(trainer.devices)
     try:
         _join()
@@ -91,7 +92,8 @@ def others(trainer: DictConfig, job: Any) -> Iterator[None]:
     finally:
         for process in started:
             _end(process)
-        os.environ.clear()
+        for name in _VARIABLES:
+            os.environ.pop(name, None)
         os.environ.update(before)
 
 
@@ -159,8 +161,9 @@ def is_loss(error: Exception) -> bool:
 def _who_ended(started: Sequence[Popen]) -> str:
     """The process that another one's loss is the consequence of, if it is known."""
     for number, process in enumerate(started, start=1):
-        _end(process)
-        if process.returncode < 0:
+        with suppress(TimeoutExpired):
+            process.wait(1.0)
+        if process.returncode and process.returncode < 0:
             return f"rank {number} was ended by {signal.Signals(-process.returncode).name}"
     return "another process of the run has failed, and says why itself"
 

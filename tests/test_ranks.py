@@ -146,7 +146,7 @@ def test_two_processes_are_the_run_of_one(
     assert_same(folder, alone)
     assert ended.stderr.count("rank 1") == 0
     predicted = (folder / "predictions" / "validation.jsonl").read_text().splitlines()
-    validation = json.loads((folder / "split.json").read_text())["validation"]
+    validation = json.loads((folder / "split.json").read_text())["parts"]["validation"]
     assert sorted(json.loads(line)["document"] for line in predicted) == sorted(validation)
     gold = json.loads((folder / "data_report.json").read_text())
     assert gold == json.loads((alone / "data_report.json").read_text())
@@ -202,8 +202,11 @@ def test_a_run_of_one_device_goes_on_with_two_and_back(
     folder = tmp_path / "run"
     first = begin(folder)
     run(*first, *DDP, f"trainer.devices={3 - devices}").well()
-    more = ("trainer.max_epochs=4", f"trainer.devices={devices}")
+    more = ("trainer.max_epochs=4", f"trainer.devices={devices}", "logger=csv")
     run("train.py", f"run={folder}", *more).well()
+    assert (folder / "metrics.csv").read_text().count(
+        "\n"
+    ) == 1 + 3  # header, epoch 4, its loss and the end
     history = json.loads((folder / "history.json").read_text())
     before = json.loads((alone / "history.json").read_text())
     steps = before[0]["step"]
@@ -359,10 +362,10 @@ def test_more_devices_than_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     for devices in (1, 2):
-        hardware.check_number("gpu", devices)
-    with pytest.raises(ConfigError, match=r"trainer\.devices=4: torch finds 2 here; take as many"):
-        hardware.check_number("auto", 4)
-    hardware.check_number("cpu", 4)
+        hardware.check_card("gpu", "", devices)
+    with pytest.raises(ConfigError, match=r"trainer\.devices=4: torch finds 2 cards here; take as"):
+        hardware.check_card("auto", "", 4)
+    hardware.check_card("cpu", "", 4)  # they share its cores
 
 
 def test_more_devices_than_documents_to_validate_on(tokenizer_files: dict[str, str]) -> None:
