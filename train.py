@@ -8,18 +8,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from medner import ranks
 from medner.config import resolve
 from medner.data_report import corpus_details
 from medner.documents import Parts
 from medner.encoding_report import describe_encoding, encoding_details, encoding_lines
-from medner.errors import ConfigError
+from medner.errors import ConfigError, UserError
 from medner.factors import as_trained, describe_training, training_lines
 from medner.files import read_json, write_json
 from medner.gold import Gold, read_gold
 from medner.labels import Labels
-from medner.launch import jobs_table, launch
+from medner.launch import follow, jobs_table, launch
 from medner.leaks import Leak, shared_line, shared_with_training
 from medner.parts import own_parts, read_and_split, warn_of_leaks
 from medner.prediction_files import write_predictions
@@ -36,6 +39,7 @@ from medner.runs import (
     claim,
     discard,
     load_config,
+    open_log,
     predictions_of,
     save_config,
 )  # fmt: skip
@@ -45,6 +49,7 @@ log = logging.getLogger("train")
 
 
 def main(config: DictConfig, run: Path) -> None:
+    ranks.check(config.trainer, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     (dry_run if config.dry_run else train)(config, run)
 
 
@@ -81,8 +86,10 @@ def train(config: DictConfig, run: Path) -> None:
     loggers = make_loggers(config, run, saved.step if config.run else None)
     ended_well = False
     try:
-        history = fit(config, module, data, run, loggers)
-        spent = cost.describe(read_saved(run / LAST).cost, config.trainer.accelerator)
+        with ranks.others(config.trainer, job_for_others(config, module, parts, run)):
+            history = fit(config, module, data, run, loggers)
+        devices = config.trainer.devices * config.trainer.nodes
+        spent = cost.describe(read_saved(run / LAST).cost, config.trainer.accelerator, devices)
         scores = score_best(config, run, data, report, gold, loggers, history[-1]["step"])
         figures = {
             "seconds": round(saved.seconds + time.monotonic() - started, 1),
@@ -102,6 +109,29 @@ def train(config: DictConfig, run: Path) -> None:
     log.info("run: %s", run)
     if config.repeat:
         log.info("%s", compare(Path(config.repeat), run))
+
+
+Job = tuple[DictConfig, dict[str, Any], Parts, Path, bool]
+
+
+def job_for_others(config: DictConfig, module: Any, parts: Parts, run: Path) -> Job:
+    """What the other processes of a run on several devices need to train along."""
+    documents = {part: parts[part] for part in ("train", "validation")}
+    return config, dict(module.hparams), documents, run.resolve(), (run / LAST).exists()
+
+
+def train_along(job: Job) -> None:
+    """Train what rank 0 trains, in another process; weights come from there, or from last.ckpt."""
+    config, values, documents, run, goes_on = job
+    if goes_on != (run / LAST).exists():
+        raise UserError(f"{run} is not the same folder here: all nodes need to have it")
+
+    from medner.module import NerModule
+    from medner.training import fit
+
+    open_log(run)
+    module = NerModule(**values)
+    fit(config, module, documents_for(module, config, documents), run, ())
 
 
 def begin(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
@@ -149,7 +179,7 @@ def take_up(config: DictConfig, parts: Parts, run: Path) -> tuple[Any, Any]:
 
     for line in changes(load_config(run), config):
         log.info("%s", line)
-    check_card(config.trainer.accelerator, f"run={run}")
+    check_card(config.trainer.accelerator, f"run={run}", config.trainer.devices)
     resolve(config, config.hardware, given_by=f"run {run}")
     pl.seed_everything(config.seed, verbose=False)
     module = NerModule.load(run / LAST)
@@ -242,7 +272,7 @@ def build(
     from medner.module import NerModule
 
     given_by = f"run {config.repeat}" if config.repeat else "command line"
-    proposed = propose(config.hardware, config.trainer.accelerator)
+    proposed = propose(config.hardware, config.trainer.accelerator, config.trainer.devices)
     for line in resolve(config, proposed, given_by):
         log.info("%s", line)
     pl.seed_everything(config.seed, verbose=False)
@@ -271,6 +301,7 @@ def documents_for(module: Any, config: DictConfig, parts: Parts) -> Any:
         effective_batch=config.trainer.effective_batch,
         device_batch=config.trainer.device_batch,
         seed=config.seed,
+        ranks=config.trainer.devices * config.trainer.nodes,
     )
 
 
@@ -286,4 +317,6 @@ def describe(config: DictConfig, parts: Parts, data: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if ranks.rank():
+        sys.exit(follow(train_along))
     sys.exit(launch(main, "train", jobs_table, own_options))

@@ -84,8 +84,10 @@ class RunCheckpoints(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         interruption.listen()  # Lightning's handler of SIGTERM would end it between two saves
         self._counted = self._saved = time.monotonic()
-        if not (self.run / LAST).exists():
+        if trainer.ckpt_path is None:
             self._save(trainer, pl_module)
+        elif not trainer.is_global_zero:
+            pl_module.train_loss.reset()  # what was saved is that of all ranks
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any,
@@ -96,7 +98,7 @@ class RunCheckpoints(Checkpoint):
         if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         due = time.monotonic() - self._saved >= 60 * self.save_minutes
-        if due or interruption.asked():
+        if agreed(trainer, due or interruption.asked() or 0):
             pl_module.check_loss()
             self._save(trainer, pl_module)
             self._end_if_asked(trainer)
@@ -120,19 +122,29 @@ class RunCheckpoints(Checkpoint):
             trainer.save_checkpoint(self.run / BEST, storage_options=_MODEL_ONLY)
         trainer.should_stop = finished(self.history, self.patience, trainer.max_epochs)
         self._save(trainer, pl_module)
-        write_rows(self.run / HISTORY, self.history)
+        if trainer.is_global_zero:
+            write_rows(self.run / HISTORY, self.history)
         self._end_if_asked(trainer)
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         pl_module.check_weights()
-        trainer.save_checkpoint(self.run / LAST)
+        with pl_module.train_loss.sync_context():
+            trainer.save_checkpoint(self.run / LAST)  # rank 0 does it
         self._saved = time.monotonic()
 
     def _end_if_asked(self, trainer: pl.Trainer) -> None:
-        signum = interruption.asked()
+        signum = agreed(trainer, interruption.asked() or 0)
         if signum:
             log.info("saved after step %d", trainer.global_step)
             raise interruption.Interrupted(signum)
+
+
+def agreed(trainer: pl.Trainer, number: int) -> int:
+    """The largest that any rank has: what one is asked to do, all do."""
+    if trainer.world_size == 1:
+        return number
+    tensor = torch.tensor(int(number), device=trainer.strategy.root_device)
+    return int(trainer.strategy.reduce(tensor, reduce_op="max"))
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

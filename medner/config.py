@@ -53,7 +53,9 @@ _CHOICES = {
     "input_format": [*KINDS, None],
     "format": [*OUTPUTS, None],
 }
-_POSITIVE = ("max_epochs", "learning_rate", "effective_batch", "device_batch")
+_POSITIVE = (
+    "max_epochs", "learning_rate", "effective_batch", "device_batch", "devices", "nodes",
+)  # fmt: skip
 _NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip", "save_minutes")
 _PATHS = (
     "path",
@@ -108,6 +110,7 @@ def check(config: DictConfig) -> None:
         _check_window(config.window)
         # no hardware has a say in whether the batches fit together: this can be told at once
         resolve(config.copy(), HardwareConfig(name="any"))
+        _check_devices(config)
     elif "eval_dataset" in config:
         _check_system(config)
     elif "push" in config:
@@ -243,6 +246,19 @@ def _check_protocol(config: DictConfig) -> None:
         )
 
 
+def _check_devices(config: DictConfig) -> None:
+    """What several devices cannot do."""
+    if config.trainer.devices * config.trainer.nodes == 1:
+        return
+    if config.hardware.auto_batch:
+        raise ConfigError(
+            "hardware.auto_batch=true: on several devices memory runs out on one, and the others "
+            "wait for it; give trainer.device_batch=..."
+        )
+    if config.dry_run:
+        raise ConfigError("dry_run=true looks at one device; give trainer.devices=1")
+
+
 def _check_window(window: DictConfig) -> None:
     if window.length < 8:
         raise ConfigError(f"window.length={window.length}: takes at least 8 tokens")
@@ -301,17 +317,26 @@ def resolve(
 
 
 def _fit_device_batch(trainer: DictConfig, who: str) -> str:
-    """Make the device batch a divisor of the effective batch."""
+    """Make the device batch a divisor of the effective batch, or of a device's share in it."""
     effective, device = trainer.effective_batch, trainer.device_batch
+    devices = trainer.devices * trainer.nodes
+    if effective % devices:
+        raise ConfigError(
+            f"trainer.effective_batch={effective}: takes a multiple of {devices}, for it is shared "
+            "by trainer.devices on each of trainer.nodes"
+        )
+    share = effective // devices
     if device is None or (device > effective and who != "command line"):
-        trainer.device_batch = effective
-        return "the effective batch" if device is None else f"{who}: {device}, more than effective"
+        trainer.device_batch = share
+        if device is None:
+            return "the effective batch" if devices == 1 else "its share of the effective batch"
+        return f"{who}: {device}, more than effective"
     if effective % device and who == "command line":
         raise ConfigError(
             f"trainer.device_batch={device}: takes a divisor of "
             f"trainer.effective_batch={effective}, for which it accumulates"
         )
-    trainer.device_batch = divisor(effective, device)
+    trainer.device_batch = divisor(share, device)
     return who if trainer.device_batch == device else f"{who}: {device}, made a divisor"
 
 

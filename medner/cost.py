@@ -50,7 +50,9 @@ class Cost(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch,
         batch_idx: int,
     ) -> None:  # fmt: skip
-        self.tokens += batch.supervised  # each token of a document is supervised once
+        # each token of a document is supervised once; counted as a step begins, for all its batches
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self.tokens += batch.effective_supervised
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()
@@ -61,16 +63,20 @@ class Cost(pl.Callback):
             self._began = None
 
 
-def describe(counted: Mapping[str, Any], accelerator: str) -> dict[str, Any]:
+def describe(counted: Mapping[str, Any], accelerator: str, devices: int = 1) -> dict[str, Any]:
     """For JSON: the ``device`` by name, ``tokens_a_second``, ``peak_memory`` in bytes.
+
+    Of several devices, tokens are those of all, memory is that of the first.
 
     Args:
         counted: the state of a ``Cost``; empty if there was none.
+        devices: that trained at once.
     """
     on_card = accelerator != "cpu" and torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if on_card else _processor()
     tokens, seconds = counted.get("tokens", 0), counted.get("seconds", 0.0)
     return {
-        "device": torch.cuda.get_device_name() if on_card else _processor(),
+        "device": f"{devices} x {device}" if devices > 1 else device,
         "tokens_a_second": round(tokens / seconds, 1) if seconds else None,
         "peak_memory": peak_memory(on_card),
     }

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from medner.decoding import reachable
 from medner.documents import Document
 from medner.encoder import special_ids
+from medner.errors import ConfigError
 from medner.labels import IGNORED, Labels, copied, flatten
 from medner.predictions import Prediction
 from medner.windows import TokenizedDocument, Window, cut, tokenise
@@ -49,17 +50,22 @@ def effective_batches(
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """The windows that a device takes at once, and how many tokens their effective batch has."""
+    """The windows that a device takes at once, and how many tokens their effective batch has.
+
+    A ``spare`` one carries no loss: it is for a device that has no windows left in a step.
+    """
 
     windows: tuple[int, ...]
     supervised: int
+    spare: bool = False
 
 
 class BatchSampler(Sampler[MicroBatch]):
     """Micro-batches of an epoch, in the order that (seed, epoch) gives.
 
-    Lightning calls ``set_epoch``. A run that resumes in the middle of an epoch starts with
-    ``epoch`` and the number of micro-batches to ``skip`` in it.
+    Those of an effective batch go to the ``ranks`` in turn; here are those of ``rank``, for each of
+    whom there are as many. Lightning calls ``set_epoch``. A run that resumes in the middle of an
+    epoch starts with ``epoch`` and the number of micro-batches to ``skip`` in it.
     """
 
     def __init__(
@@ -72,6 +78,8 @@ class BatchSampler(Sampler[MicroBatch]):
         seed: int,
         epoch: int = 0,
         skip: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self.lengths = np.asarray(lengths)
         self.supervised = np.asarray(supervised)
@@ -79,6 +87,7 @@ class BatchSampler(Sampler[MicroBatch]):
         self.device_batch = device_batch
         self.seed = seed
         self.epoch = epoch
+        self.rank, self.ranks = rank, ranks
         self._skip = (epoch, skip)
 
     def set_epoch(self, epoch: int) -> None:
@@ -87,24 +96,33 @@ class BatchSampler(Sampler[MicroBatch]):
     def __len__(self) -> int:
         """Micro-batches of a whole epoch, whatever is skipped."""
         whole, rest = divmod(len(self.lengths), self.effective_batch)
-        return whole * -(-self.effective_batch // self.device_batch) + -(-rest // self.device_batch)
+        return whole * self._turns(self.effective_batch) + self._turns(rest)
 
     def __iter__(self) -> Iterator[MicroBatch]:
         epoch, skip = self._skip
         micro_batches = self._micro_batches()
         return iter(micro_batches[skip:] if epoch == self.epoch else micro_batches)
 
+    def _turns(self, windows: int) -> int:
+        """Micro-batches that each rank has of so many windows."""
+        return -(-windows // (self.device_batch * self.ranks))
+
     def _micro_batches(self) -> list[MicroBatch]:
         return [
-            MicroBatch(
-                tuple(batch[at : at + self.device_batch].tolist()),
-                int(self.supervised[batch].sum()),
-            )
+            self._micro_batch(batch, turn)
             for batch in effective_batches(
                 self.lengths, self.effective_batch, self.seed, self.epoch
             )
-            for at in range(0, len(batch), self.device_batch)
+            for turn in range(self._turns(len(batch)))
         ]
+
+    def _micro_batch(self, batch: NDArray[np.int64], turn: int) -> MicroBatch:
+        at = (turn * self.ranks + self.rank) * self.device_batch
+        windows = batch[at : at + self.device_batch]
+        supervised = int(self.supervised[batch].sum())
+        # all ranks meet in every step; a spare window is the last of them, for it is short
+        spare = not len(windows)
+        return MicroBatch(tuple((batch[-1:] if spare else windows).tolist()), supervised, spare)
 
 
 @dataclass(frozen=True)
@@ -154,7 +172,7 @@ class Batches(Dataset):
             inner = window.tokens.ids[window.start : window.end]
             ids[row, : len(window) + special] = [*self.before, *inner, *self.behind]
             mask[row, : len(window) + special] = 1
-            if self.tags is not None:
+            if self.tags is not None and not batch.spare:
                 first = lead + window.own_start - window.start
                 own = slice(first, first + window.own_end - window.own_start)
                 labels[row, own] = self.tags[window.tokens][window.own_start : window.own_end]
@@ -182,12 +200,17 @@ class NerDataModule(pl.LightningDataModule):
         effective_batch: windows an optimiser step.
         device_batch: windows a device holds at once.
         seed: of the training order.
+        ranks: processes that share each effective batch and the documents to validate on.
+
+    Raises:
+        ConfigError: if there are fewer documents to validate on than ``ranks``.
     """
 
     def __init__(
         self, parts: Mapping[str, Sequence[Document]], *, labels: Labels, flatten_rule: str,
         tokenizer: Tokenizer, pad_id: int, length: int, context: int, effective_batch: int = 8,
         device_batch: int = 8, seed: int = 0, truncate: bool = False, subtokens: str = "bio",
+        ranks: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
         self.labels = labels
@@ -198,6 +221,7 @@ class NerDataModule(pl.LightningDataModule):
         self.effective_batch = effective_batch
         self.device_batch = device_batch
         self.seed = seed
+        self.ranks = ranks
         length -= sum(map(len, special_ids(tokenizer)))
         self.whole: dict[str, int] = {}  # tokens of a part, those that are cut off included
         self.tokenised: dict[str, list[TokenizedDocument]] = {}
@@ -215,6 +239,12 @@ class NerDataModule(pl.LightningDataModule):
                 tags = labels.encode(entities, tokens.starts, tokens.ends)
                 self.tags[tokens] = tags if subtokens == "bio" else copied(tags, tokens.inside_word)
                 self.windows[part] += cut(tokens, length, context)
+        validated = len({window.tokens for window in self.windows.get("validation", ())})
+        if validated < ranks and ranks > 1:
+            raise ConfigError(
+                f"{ranks} devices: more than the {validated} documents to validate on, of which "
+                "each takes its share; take fewer (trainer.devices), or data.split.validation"
+            )
 
     def documents(self, part: str) -> list[Document]:
         return [tokens.document for tokens in self.tokenised[part]]
@@ -227,8 +257,8 @@ class NerDataModule(pl.LightningDataModule):
 
     @property
     def micro_batches(self) -> int:
-        """How many a whole effective batch is divided into."""
-        return -(-self.effective_batch // self.device_batch)
+        """How many of a whole effective batch each rank has."""
+        return -(-self.effective_batch // (self.device_batch * self.ranks))
 
     def state_dict(self) -> dict[str, int]:
         """What a checkpoint's progress is counted in."""
@@ -251,20 +281,25 @@ class NerDataModule(pl.LightningDataModule):
             # not current_epoch: behind the end of an epoch it is counted up only later
             epoch=loop.epoch_progress.current.processed,
             skip=loop.epoch_loop.batch_progress.current.ready if loop.restarting else 0,
+            rank=self.trainer.global_rank,
+            ranks=self.ranks,
         )
         return self._loader(windows, sampler)
 
     def val_dataloader(self) -> DataLoader:
-        return self.evaluation_dataloader("validation")
+        return self.evaluation_dataloader("validation", self.trainer.global_rank)
 
-    def evaluation_dataloader(self, part: str) -> DataLoader:
-        """All windows of a part, document after document, the longest first."""
-        documents = sorted(self.windows[part], key=lambda window: -len(window.tokens))
-        at = range(0, len(documents), self.device_batch)
+    def evaluation_dataloader(self, part: str, rank: int = 0) -> DataLoader:
+        """All windows of a rank's documents of a part, one after the other, the longest first."""
+        windows = sorted(self.windows[part], key=lambda window: -len(window.tokens))
+        documents = list(dict.fromkeys(window.tokens for window in windows))
+        own = set(documents[rank :: self.ranks])
+        windows = [window for window in windows if window.tokens in own]
+        at = range(0, len(windows), self.device_batch)
         batches = [
-            MicroBatch(tuple(range(i, min(i + self.device_batch, len(documents)))), 0) for i in at
+            MicroBatch(tuple(range(i, min(i + self.device_batch, len(windows)))), 0) for i in at
         ]
-        return self._loader(documents, batches)
+        return self._loader(windows, batches)
 
     def _loader(self, windows: Sequence[Window], batches: Any) -> DataLoader:
         return DataLoader(

@@ -19,20 +19,21 @@ _BF16 = {"avx512_bf16", "amx_bf16"}
 _MODEL, _WINDOW, _USED = 2.0e9, 0.8e9, 0.8
 
 
-def propose(hardware: DictConfig, accelerator: str | None) -> HardwareConfig:
+def propose(hardware: DictConfig, accelerator: str | None, devices: int = 1) -> HardwareConfig:
     """``hardware`` as it is, or what ``auto`` stands for here; with an accelerator in any case.
 
     Args:
         hardware: a checked HardwareConfig.
         accelerator: ``trainer.accelerator``, which goes first: with ``cpu`` a card is left alone.
+        devices: that are to train at once.
 
     Raises:
-        ConfigError: if a card is asked for and none is there.
+        ConfigError: if a card is asked for and none is there, or fewer than ``devices``.
     """
     proposed: HardwareConfig = OmegaConf.to_object(hardware)
     wanted = accelerator or proposed.accelerator or "auto"
     by = f"trainer.accelerator={accelerator}" if accelerator else f"hardware={proposed.name}"
-    check_card(wanted, by)
+    check_card(wanted, by, devices)
     on_card = wanted != "cpu" and _card()
     proposed = replace(proposed, accelerator=proposed.accelerator or ("gpu" if on_card else "cpu"))
     if proposed.name != "auto":
@@ -53,11 +54,17 @@ def propose(hardware: DictConfig, accelerator: str | None) -> HardwareConfig:
     )
 
 
-def check_card(accelerator: str, asked: str) -> None:
-    """ConfigError if ``accelerator`` is a card and there is none; ``asked`` is the user's word."""
+def check_card(accelerator: str, asked: str, devices: int = 1) -> None:
+    """ConfigError if ``accelerator`` is a card and there is none, or fewer cards than ``devices``;
+    ``asked`` is the user's word."""
     if accelerator == "gpu" and not _card():
         raise ConfigError(
             f"{asked}: torch finds no graphics card here; take hardware=auto, or "
+            "trainer.accelerator=cpu"
+        )
+    if accelerator != "cpu" and _card() and devices > (cards := max(1, torch.cuda.device_count())):
+        raise ConfigError(
+            f"trainer.devices={devices}: torch finds {cards} cards here; take as many, or "
             "trainer.accelerator=cpu"
         )
 

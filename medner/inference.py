@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 from tqdm import tqdm
 
 from medner.cpu_kernels import keep_freed_memory
@@ -40,7 +41,12 @@ class Predictor:
         self, module: NerModule, precision: str, accelerator: str, device_batch: int
     ) -> None:
         keep_freed_memory()
-        fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=1,
+            precision=precision,
+            plugins=[LightningEnvironment()],  # not Slurm's, which would count the job's tasks
+        )
         module.encoder = fabric.setup_module(module.eval().encoder)
         self.device_batch = device_batch
         self._module, self._precision, self._device = module, precision, fabric.device

@@ -4,10 +4,13 @@ import errno
 import logging
 import os
 import shlex
+import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from medner import config as options
+from medner import ranks
 from medner.errors import ConfigError, IncompleteError, UserError
 from medner.files import read_json
 from medner.hydra_errors import HYDRA_ERRORS, explain
@@ -107,6 +111,30 @@ def launch(
         print("error: the multirun has no job: a pattern in it fits no option", file=sys.stderr)
         return 2
     return max(codes, default=0)
+
+
+def follow(task: Callable[[Any], None]) -> int:
+    """Do what rank 0 tells, in another process of its run; see :mod:`medner.ranks`.
+
+    Returns:
+        The exit code: 1 for an error, which is said; else 0, for that of rank 0 is the run's: who
+        has started them may end the others as soon as one ends with another code.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is something to save
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    warnings.simplefilter("ignore")  # rank 0 has them too
+    try:
+        with ranks.told() as job:
+            listen()
+            task(job)
+    except Interrupted:
+        pass
+    except Exception as error:
+        text = "another process has failed" if ranks.is_loss(error) else str(error)
+        expected = isinstance(error, UserError) or ranks.is_loss(error)
+        log.error("rank %d: %s", ranks.rank(), text, exc_info=not expected)
+        return 1
+    return 0
 
 
 def _explain(error: BaseException, run: Path | None) -> tuple[str, int]:

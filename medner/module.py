@@ -143,13 +143,16 @@ class NerModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         self.check_loss()
-        # the same numbers whether or not the run was interrupted before this batch
-        torch.manual_seed(self.hparams.seed + 1_000_003 * self.trainer.fit_loop.total_batch_idx)
+        # the same numbers whether or not the run was interrupted before this batch; each rank has
+        # its own
+        number = self.trainer.fit_loop.total_batch_idx * self.trainer.world_size
+        torch.manual_seed(self.hparams.seed + 1_000_003 * (number + self.trainer.global_rank))
 
     def training_step(self, batch: Batch) -> torch.Tensor:
         """Cross entropy, a mean over the supervised tokens of the whole *effective* batch.
 
-        Lightning divides by the number of accumulated micro-batches; that is taken back here.
+        Lightning divides by the number of accumulated micro-batches, and DDP by that of the ranks;
+        both are taken back here.
         """
         logits = self(batch)
         loss = cross_entropy(
@@ -157,7 +160,8 @@ class NerModule(pl.LightningModule):
         )
         self._last_loss = loss.detach(), batch
         self.train_loss.update(loss.detach(), batch.supervised)
-        return loss * (self.trainer.accumulate_grad_batches / batch.effective_supervised)
+        parts = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        return loss * (parts / batch.effective_supervised)
 
     def check_loss(self) -> None:
         """Look at the loss of the batch before, whose documents an error can name.
@@ -244,9 +248,17 @@ class NerModule(pl.LightningModule):
             "gold": counts.gold, "predicted": counts.predicted, "correct": counts.correct,
             "by_document": [
                 [each.gold, each.predicted, each.correct]
-                for _, each in sorted(self._by_document.items())
+                for _, each in sorted(self._every_document().items())
             ],
         }  # fmt: skip
+
+    def _every_document(self) -> dict[str, Counts]:
+        """Counts of the documents of all ranks."""
+        if self.trainer.world_size == 1:
+            return self._by_document
+        by_rank: list[dict[str, Counts]] = [{} for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather_object(by_rank, self._by_document)
+        return {name: counts for each in by_rank for name, counts in each.items()}
 
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None = None,

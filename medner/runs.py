@@ -72,9 +72,14 @@ def claim(run: Path, again: bool = False) -> None:
     _held[run] = lock
     for folder in (run, *(run / name for name in ("checkpoints", "predictions"))):
         clear_unfinished(folder)  # an evaluation may be at work in evaluations/
+    open_log(run)
+
+
+def open_log(run: Path) -> None:
+    """Log to the run's folder, too, until Hydra takes the handler away before the next job."""
     handler = _RunLog(run / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)  # Hydra takes it away before the next job
+    logging.getLogger().addHandler(handler)
 
 
 def discard(run: Path) -> None:

@@ -131,6 +131,8 @@ class TrainingOptions:
 @dataclass
 class TrainerConfig(TrainingOptions):
     accelerator: str | None = None  # one of ACCELERATORS; null: the hardware's
+    devices: int = 1  # of a node, with a process each; several share each effective batch
+    nodes: int = 1
     save_minutes: float = 10.0  # between two saves within an epoch; each epoch's end is saved too
     default: TrainingOptions = field(default_factory=TrainingOptions)
 

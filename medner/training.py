@@ -14,6 +14,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor, WeightAveraging
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 
 from medner import interruption
 from medner.checkpoints import (
@@ -32,6 +33,7 @@ from medner.errors import UserError
 from medner.files import write_rows
 from medner.hardware import is_out_of_memory, out_of_memory
 from medner.module import NerModule
+from medner.ranks import rank
 from medner.runs import HISTORY, LAST, save_config
 
 log = logging.getLogger(__name__)
@@ -46,17 +48,26 @@ for _message in (
     ".*is supported for historical reasons.*",  # precision=16 is the user's own word
     ".*your dataloader is not resumable.*",  # the batch sampler is
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
+    ".*`broadcast_buffers` is deprecated.*",  # what takes its place is new in torch 2.13
+    ".*It is recommended to use `self.log.*sync_dist=True.*",  # the counts have been added up
+    ".*The `srun` command is available.*",
 ):
     warnings.filterwarnings("ignore", _message)
 
 
-def make_trainer(precision: str, accelerator: str, **options: object) -> pl.Trainer:
-    """A trainer on one device, quiet where nobody watches."""
+def make_trainer(
+    precision: str, accelerator: str, devices: int = 1, nodes: int = 1, **options: object
+) -> pl.Trainer:
+    """A trainer, quiet where nobody watches; on several devices in a process that is one of a group
+    (see :mod:`medner.ranks`)."""
     keep_freed_memory()
     return pl.Trainer(
         precision=precision,
         accelerator=accelerator,
-        devices=1,  # "auto" would turn a machine with two cards into DDP, which no multirun can do
+        devices=devices,  # "auto" would take all cards of a machine, which no multirun can do
+        num_nodes=nodes,
+        # an encoder's buffers are constants
+        strategy=DDPStrategy(broadcast_buffers=False) if devices * nodes > 1 else "auto",
         use_distributed_sampler=False,  # the batches are MedNER's own
         enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
@@ -83,7 +94,8 @@ def fit(
     saved = read_saved(last) if last.exists() else Saved()
     if finished(saved.history, options.patience, options.max_epochs):
         log.info("training has ended already, with epoch %d", len(saved.history))
-        write_rows(run / HISTORY, saved.history)  # it is written after the checkpoint
+        if not rank():
+            write_rows(run / HISTORY, saved.history)  # it is written after the checkpoint
         return _ended(saved.history, options, data)
     if last.exists():
         log.info("going on after step %d, in epoch %d", saved.step, len(saved.history) + 1)
@@ -128,6 +140,8 @@ def _fit(
     trainer = make_trainer(
         options.precision,
         options.accelerator,
+        options.devices,
+        options.nodes,
         max_epochs=options.max_epochs,
         accumulate_grad_batches=data.micro_batches,
         gradient_clip_val=options.gradient_clip or None,

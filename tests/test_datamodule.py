@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from medner.datamodule import BatchSampler, NerDataModule, effective_batches
+from medner.datamodule import BatchSampler, MicroBatch, NerDataModule, effective_batches
 from medner.documents import Document, Entity
 from medner.encoder import TokenizerFiles
 from medner.labels import IGNORED, Labels
@@ -71,6 +72,24 @@ def test_micro_batches_divide_the_same_effective_batches(device_batch: int) -> N
             windows -= set(part.windows)
 
 
+@pytest.mark.parametrize("device_batch", [1, 2, 3, 4])
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+def test_ranks_take_the_micro_batches_in_turn(device_batch: int, ranks: int) -> None:
+    """In every step as many each, where need be without a loss."""
+    alone = iter(sampler(device_batch=device_batch))
+    samplers = [sampler(device_batch=device_batch, rank=r, ranks=ranks) for r in range(ranks)]
+    assert {len(each) for each in samplers} == {len(list(each)) for each in samplers}
+    spare = 0
+    for together in zip(*samplers, strict=True):
+        assert len({each.supervised for each in together}) == 1  # of one effective batch
+        for each in together:
+            assert each.windows
+            spare += each.spare
+            assert each.spare or each == next(alone)
+    assert next(alone, None) is None
+    assert spare == ranks * len(samplers[0]) - len(sampler(device_batch=device_batch))
+
+
 @pytest.mark.parametrize("skip", [0, 1, 3, 5])
 def test_resuming_skips_in_its_epoch_only(skip: int) -> None:
     resumed = sampler(epoch=4, skip=skip)
@@ -98,6 +117,33 @@ def module_of(tokenizer: Tokenizer, documents: list[Document], **options: int) -
         pad_id=0,
         **options,
     )
+
+
+def test_a_spare_batch_carries_no_loss(tokenizer: Tokenizer) -> None:
+    documents = [Document("a", "Severe headache.", (Entity(((7, 15),), "Sign_symptom"),))]
+    batches = module_of(tokenizer, documents).evaluation_dataloader("train").dataset
+    batch, spare = (batches[MicroBatch((0,), 4, spare=spare)] for spare in (False, True))
+    assert (batch.labels != IGNORED).sum() == batch.supervised == 3
+    assert (spare.labels == IGNORED).all()
+    assert (spare.supervised, spare.effective_supervised) == (0, 4)
+    assert torch.equal(spare.input_ids, batch.input_ids)
+
+
+def test_ranks_share_the_documents_to_validate_on(tokenizer: Tokenizer) -> None:
+    texts = ["Fever. " * count for count in (3, 40, 1, 17, 17, 9)]
+    documents = [Document(str(n), text, (Entity(((0, 5),), "S"),)) for n, text in enumerate(texts)]
+    data = module_of(tokenizer, documents, ranks=3)
+    shares = [
+        [
+            window
+            for batch in data.evaluation_dataloader("validation", rank)
+            for window in batch.windows
+        ]
+        for rank in range(3)
+    ]
+    names = [{window.tokens.document.id for window in share} for share in shares]
+    assert sorted(name for each in names for name in each) == list("012345")
+    assert sum(map(len, shares)) == len(data.windows["validation"])
 
 
 def test_every_token_is_supervised_once(tokenizer: Tokenizer) -> None:
@@ -142,5 +188,9 @@ def test_types_that_the_model_does_not_know_are_no_targets(tokenizer: Tokenizer)
 def test_an_empty_document_is_kept(tokenizer: Tokenizer) -> None:
     document = Document("a", "aspirin helps", (Entity(((0, 7),), "Chemical"),))
     data = module_of(tokenizer, [document, Document("b", " ")])
-    ids = {w.tokens.document.id for batch in data.val_dataloader() for w in batch.windows}
+    ids = {
+        w.tokens.document.id
+        for batch in data.evaluation_dataloader("validation")
+        for w in batch.windows
+    }
     assert ids == {"a", "b"}

@@ -214,6 +214,17 @@ def test_the_page_on_reports(run: Run, place: Path, mirror: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_page_on_several_devices(run: Run, place: Path, mirror: Path) -> None:
+    """Its commands for one machine, on a CPU; its Slurm script runs in test_ranks.py."""
+    shown = [line for block in blocks("docs/distributed.md") for line in commands(block)]
+    ours = [words_of(line, mirror) for line in shown if line.startswith("python ")]
+    assert len(ours) == 2
+    said = run_all(run, [[*words, "trainer.accelerator=cpu"] for words in ours], place)
+    assert "trainer.device_batch=4  (its share of the effective batch)" in said
+    assert "trainer.devices=1  (command line; it was 2)" in said
+
+
+@pytest.mark.slow
 def test_the_page_on_exports(
     run: Run, place: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
