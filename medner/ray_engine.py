@@ -102,7 +102,7 @@ def annotate_shards(
             one that the folder holds, or what stopped an actor.
     """
     parts = shards(source)
-    _hold_against(output, parts)
+    hold_against(output, parts)
     # what is wrong with model or options is told before anything is started
     on_cpu = OmegaConf.merge(config, {"trainer": {"accelerator": "cpu", "precision": "32"}})
     open_tagger(on_cpu, run, model)
@@ -124,7 +124,7 @@ def annotate_shards(
     output.complete()
 
 
-def _hold_against(output: OutputFolder, parts: Sequence[Shard]) -> None:
+def hold_against(output: OutputFolder, parts: Sequence[Shard]) -> None:
     """UserError if the folder was begun with another input."""
     state = output.state
     digest = sha256("\n".join(f"{part.name!r} {part.state}" for part in parts).encode()).hexdigest()
@@ -193,6 +193,7 @@ def _done(job: Job, left: Sequence[Shard]) -> Iterator[int]:
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors come here
     needs, most = _actors(job.config)
+    most = min(most, len(left))
     rows = [
         {
             "number": part.number,
@@ -206,7 +207,11 @@ def _done(job: Job, left: Sequence[Shard]) -> Iterator[int]:
         Actor,
         fn_constructor_args=(job,),
         compute=ray.data.ActorPoolStrategy(
-            min_size=1, max_size=min(most, len(rows)), max_tasks_in_flight_per_actor=1
+            # fewer than there were where a node is lost: an idle actor makes room for another's
+            min_size=1,
+            initial_size=most,
+            max_size=most,
+            max_tasks_in_flight_per_actor=1,
         ),
         **needs,
     )
