@@ -33,6 +33,8 @@ from medner.tagger import open_tagger
 
 log = logging.getLogger(__name__)
 
+_TRIES = 5  # of a shard: behind so many dead actors, it is the shard
+
 
 @dataclass(frozen=True)
 class Job:
@@ -52,6 +54,9 @@ class Job:
 
     def record(self, number: int) -> Path:
         return self.folder / RECORDS / f"{number:06d}.json"
+
+    def tries(self, number: int) -> Path:
+        return self.folder / RECORDS / f"{number:06d}.tries"
 
     def failed(self, number: int) -> Path:
         return self.folder / RECORDS / f"{number:06d}.failed"
@@ -73,22 +78,34 @@ class Actor:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row's number, and what went wrong, so that nothing more can be done, or ''."""
-        job, number = self._job, int(row["number"])
+        number = int(row["number"])
+        files = tuple(Path(os.fsdecode(path)) for path in row["files"])
+        shard = Shard(number, os.fsdecode(row["name"]), files, 0, "")
         problem = self._problem
         if not problem:
-            files = tuple(Path(os.fsdecode(path)) for path in row["files"])
-            shard = Shard(number, os.fsdecode(row["name"]), files, 0, "")
-            path = job.folder / "predictions" / f"{shard.name}.{job.ending}"
             try:
-                done = annotate_shard(
-                    shard.texts(job.source), self._tagger, path, job.failed(number)
-                )
+                self._write(shard)
             except (UserError, OSError) as error:
                 problem = str(error)
-            else:
-                counts = {"read": done.read, "failed": done.failed, "spans": done.spans}
-                write_json(job.record(number), counts)
         return {"number": number, "problem": problem or ""}
+
+    def _write(self, shard: Shard) -> None:
+        job, tries = self._job, self._job.tries(shard.number)
+        if job.record(shard.number).exists():
+            return  # an actor that died behind it
+        tries.parent.mkdir(parents=True, exist_ok=True)
+        with tries.open("ab") as file:
+            file.write(b".")
+        if tries.stat().st_size > _TRIES:
+            raise UserError(
+                f"{shard.files[0]}: {_TRIES} actors have died of this shard; engine=local with it "
+                "alone tells more"
+            )
+        path = job.folder / "predictions" / f"{shard.name}.{job.ending}"
+        texts = shard.texts(job.source)
+        done = annotate_shard(texts, self._tagger, path, job.failed(shard.number))
+        counts = {"read": done.read, "failed": done.failed, "spans": done.spans}
+        write_json(job.record(shard.number), counts)
 
 
 def annotate_shards(
@@ -133,6 +150,8 @@ def hold_against(output: OutputFolder, parts: Sequence[Shard]) -> None:
             f"output={output.folder}: the files of the input are not those that it was begun with; "
             "begin in another folder"
         )
+    for tries in (output.folder / RECORDS).glob("*.tries"):
+        tries.unlink()
     state.digest, state.sizes = digest, {}
     state.read = state.failed = state.spans = 0  # counted again
 

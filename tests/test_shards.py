@@ -170,6 +170,19 @@ def test_what_stops_an_actor_is_told(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_shard_that_ends_its_actors_is_named(
+    job: Job, rows: Input, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = shards(rows)[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(ray_engine, "annotate_shard", lambda *_: (_ for _ in ()).throw(SystemExit))
+        for _ in range(5):
+            with pytest.raises(SystemExit):
+                Actor(job)(row(shard))
+    problem = Actor(job)(row(shard))["problem"]
+    assert problem.startswith(f"{shard.files[0]}: 5 actors have died of this shard; ")
+
+
 def test_another_input_needs_another_folder(rows: Input, tmp_path: Path) -> None:
     def begin() -> None:
         with open_folder(tmp_path / "out", {"format": "jsonl"}) as output:
