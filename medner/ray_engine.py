@@ -11,8 +11,9 @@ All nodes see the input, the model and the output folder under the same paths.
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -199,7 +200,8 @@ def _cluster() -> Iterator[None]:
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     listen()  # Ray answers signals, too, but does not say what it was
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # it tells there what has died
+            yield
     finally:
         ray.shutdown()
 

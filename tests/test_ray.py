@@ -64,8 +64,8 @@ ERRORS = {
     "engine=ray format=html": "format=html: engine=ray takes jsonl or parquet",
     "engine=ray engine.cpus=0": "engine.cpus=0: takes a number above 0",
     "engine.actors=2": "engine.actors=2: is an option of engine=ray",
-    "engine=ray engine.actors=x": "engine.actors=x: ",
-    "engine=ray text_column=note": r"text_column=note: .*no column note \(pmid, abstract\)",
+    "engine=ray engine.actors=x": "engine.actors: Value .x. of type .str. could not be conv",
+    "engine=ray text_column=note": r"text_column=note: .*no column note .'pmid', 'abstract'.",
     "engine=ray input=no": "input=no: there is no such file or folder",
 }
 
