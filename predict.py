@@ -58,10 +58,15 @@ def to_folder(config: DictConfig, source: Input, run: Path | None, model: Path) 
 def write_to(
     output: OutputFolder, config: DictConfig, source: Input, run: Path | None, model: Path
 ) -> None:
-    from medner.annotation import annotate
-    from medner.tagger import open_tagger
-
     try:
+        if config.engine.name == "ray":
+            from medner.ray_engine import annotate_shards
+
+            annotate_shards(config, source, run, model, output)
+            return
+        from medner.annotation import annotate
+        from medner.tagger import open_tagger
+
         tagger = open_tagger(config, run, model)
         output.begin(tagger.types)
         if output.state.read:
@@ -78,12 +83,14 @@ def settings(config: DictConfig, source: Input, run: Path | None, model: Path) -
     weights = model if model.is_file() else max(model.iterdir(), key=lambda p: p.stat().st_mtime_ns)
     calibrator = read_calibrator(run) if run else None
     label_map = LabelMap.from_config(config.label_map) if config.label_map else None
+    of_texts = "brat" if config.engine.name == "local" else "jsonl"
     return {
+        "engine": config.engine.name,
         "input": source.path if source.path == STANDARD else str(Path(source.path).resolve()),
         "input_format": source.kind,
         "text_column": config.text_column,
         "id_column": config.id_column,
-        "format": config.format or ("brat" if source.kind == "text" else "jsonl"),
+        "format": config.format or (of_texts if source.kind == "text" else "jsonl"),
         "model": str(model.resolve()),
         "model_saved": datetime.fromtimestamp(weights.stat().st_mtime, UTC).isoformat(),
         "calibration": calibrator.to_dict() if calibrator else None,

@@ -54,7 +54,8 @@ _CHOICES = {
     "format": [*OUTPUTS, None],
 }
 _POSITIVE = (
-    "max_epochs", "learning_rate", "effective_batch", "device_batch", "devices", "nodes",
+    "max_epochs", "learning_rate", "effective_batch", "device_batch", "devices", "nodes", "actors",
+    "cpus",
 )  # fmt: skip
 _NOT_NEGATIVE = ("patience", "weight_decay", "gradient_clip", "save_minutes")
 _PATHS = (
@@ -168,6 +169,21 @@ def _check_prediction(config: DictConfig) -> None:
         raise ConfigError(f"min_confidence={config.min_confidence}: takes a number from 0 to 1")
     if config.output == "-" and config.format not in (None, "jsonl"):
         raise ConfigError(f"format={config.format}: to standard output goes jsonl; give a folder")
+    engine = config.engine
+    if engine.name == "ray":
+        _check_ray(config)
+    elif given := [name for name in ("actors", "cpus") if engine[name] is not None]:
+        raise ConfigError(f"engine.{given[0]}={engine[given[0]]}: is an option of engine=ray")
+
+
+def _check_ray(config: DictConfig) -> None:
+    for name in ("input", "output"):
+        if config[name] == "-":
+            raise ConfigError(f"{name}=-: engine=ray reads files, and writes a folder")
+    if config.format not in (None, "jsonl", "parquet"):
+        raise ConfigError(f"format={config.format}: engine=ray takes jsonl or parquet")
+    if not find_spec("ray"):
+        raise ConfigError("engine=ray: ray is not installed; pip install 'medner[ray]'")
 
 
 def _check_names(config: DictConfig) -> None:

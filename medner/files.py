@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,8 @@ def written_whole(path: str | Path, binary: bool = False) -> Iterator[IO]:
     """A file that takes its name when the block ends well; otherwise ``path`` is untouched."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # same folder: renaming is atomic
-    aside = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
+    # same folder: renaming is atomic; another machine may have a process of that number
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}{_ASIDE}")
     text = {} if binary else {"encoding": "utf-8", "newline": "\n"}
     try:
         with aside.open("wb" if binary else "w", **text) as file:

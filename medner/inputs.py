@@ -56,14 +56,30 @@ class Input:
         if self.path == STANDARD:
             yield from self._standard()
             return
+        for path in self.files():
+            yield from self.read(path)
+
+    def files(self) -> Iterator[Path]:
+        """Those that are read, in their order. Raises UserError if a folder cannot be read."""
         root = Path(self.path)
-        for path in walk(root) if root.is_dir() else [root]:
-            inner = path.relative_to(root) if root.is_dir() else PurePath(path.name)
-            if root.is_dir() and _SUFFIXES.get(path.suffix.lower()) != self.kind:
-                continue
-            name = inner.with_suffix("").as_posix()
-            prefix = f"{name}/" if root.is_dir() else ""
-            yield from read_file(path, self.kind, self.columns, name, prefix, self._advance)
+        if not root.is_dir():
+            yield root
+            return
+        for path in walk(root):
+            if _SUFFIXES.get(path.suffix.lower()) == self.kind:
+                yield path
+
+    def name(self, path: Path) -> str:
+        """What one of the files is called: its path in the folder, without its suffix."""
+        root = Path(self.path)
+        inner = path.relative_to(root) if root.is_dir() else PurePath(path.name)
+        return inner.with_suffix("").as_posix()
+
+    def read(self, path: Path) -> Iterator[InputText]:
+        """The documents of one of the files."""
+        name = self.name(path)
+        prefix = f"{name}/" if Path(self.path).is_dir() else ""
+        return read_file(path, self.kind, self.columns, name, prefix, self._advance)
 
     def _standard(self) -> Iterator[InputText]:
         file = sys.stdin.buffer
@@ -205,9 +221,7 @@ def _check_columns(found: Input) -> None:
     """ConfigError if the first file of rows lacks a column that is asked for."""
     if found.kind == "text":
         return
-    root = Path(found.path)
-    files = (p for p in walk(root) if _SUFFIXES.get(p.suffix.lower()) == found.kind)
-    path = next(files) if root.is_dir() else root
+    path = next(found.files())
     names = {"csv": csv_names, "jsonl": _first_keys}.get(found.kind, _parquet)(path, found.columns)
     missing = found.columns.lacking(names) if names else None
     if missing:

@@ -12,6 +12,7 @@ folder ends as that of a run that nothing interrupted, to the byte.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,7 @@ from medner.output_formats import FORMATS, Writer
 from medner.predictions import Failure, Prediction
 
 STATE, FAILED = "predict.json", "failed.jsonl"
+RECORDS = ".shards"  # of medner.ray_engine
 _PART, _LOCK = ".part", ".lock"
 Found = tuple[InputText, Prediction | Failure]
 
@@ -67,7 +69,7 @@ class OutputFolder:
         """
         writer = FORMATS[self.state.settings["format"]]
         writer.check(types)
-        self._save()
+        self.save()
         try:
             self._files = {
                 name: GrowingFile(self.folder / name, size)
@@ -110,8 +112,7 @@ class OutputFolder:
             failed = isinstance(found, Failure)
             problem = found.reason if failed else self._writer.add(text, found)
             if problem:
-                record = {"file": text.file, "line": text.line, "reason": problem}
-                self._files[FAILED].write(json.dumps(record, ensure_ascii=False) + "\n")
+                self._files[FAILED].write(failure_line(text, problem))
                 self.state.failed += 1
             else:
                 self.state.spans += len(found.spans)
@@ -120,23 +121,24 @@ class OutputFolder:
         self.state.read += len(pool)
         self.state.digest = self._digest.hexdigest()
         self.state.sizes = {name: file.sync() for name, file in self._files.items()}
-        self._save()
+        self.save()
 
     def finish(self) -> None:
         for file in self._files.values():
             file.close()
         self.state.finished = True
-        self._save()
+        self.save()
         self.complete()
 
     def complete(self) -> None:
         """What comes behind the last document; done already unless a process was killed here."""
         if (self.folder / _PART).exists():
             FORMATS[self.state.settings["format"]].finish(self.folder / _PART)
+        shutil.rmtree(self.folder / RECORDS, ignore_errors=True)
         if not self.state.failed:
             (self.folder / FAILED).unlink(missing_ok=True)
 
-    def _save(self) -> None:
+    def save(self) -> None:
         write_json(self.folder / STATE, asdict(self.state))
 
 
@@ -196,6 +198,12 @@ def _state(folder: Path, settings: dict[str, Any]) -> State:
                 "in another folder"
             )
     return state
+
+
+def failure_line(text: InputText, problem: str) -> str:
+    """The line of a document in ``FAILED``, its end included."""
+    record = {"file": text.file, "line": text.line, "reason": problem}
+    return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def _short(value: Any) -> str:

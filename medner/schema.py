@@ -228,6 +228,13 @@ class EvaluateConfig:
 
 
 @dataclass
+class EngineConfig:
+    name: str = "local"  # or ray
+    actors: int | None = None  # of Ray, at most; null: as many as the cluster has room for
+    cpus: int | None = None  # of an actor of Ray without a card, and its threads; null: 1
+
+
+@dataclass
 class PredictConfig:
     input: str = "???"  # a folder, a file, or - for standard input
     output: str = "???"  # the folder to write, or - for standard output
@@ -240,6 +247,7 @@ class PredictConfig:
     format: str | None = None  # brat, jsonl, parquet or html; null: brat for texts, else jsonl
     min_confidence: float = 0.0  # spans that are less sure are left out
     label_map: LabelMapConfig | None = None  # null: the model's own types
+    engine: EngineConfig = field(default_factory=EngineConfig)
     output_dir: str = "runs"
     hub_mirror: str | None = None
     trainer: EvaluationOptions = field(default_factory=EvaluationOptions)
