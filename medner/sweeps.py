@@ -1,5 +1,6 @@
 """Multiruns: what their jobs need in whatever process they run, and what each says of its end."""
 
+import logging
 import os
 import re
 import shlex
@@ -163,6 +164,7 @@ def _jobs_at_once(settings: DictConfig) -> int:
 
 
 def _prepare_optuna(config: DictConfig, overrides: Sequence[str]) -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it names each of its plugins
     Path(config.output_dir).mkdir(parents=True, exist_ok=True)  # the study's file is there
     for word in overrides:
         if re.search(r"=\s*glob\(", word):
