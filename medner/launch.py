@@ -20,7 +20,7 @@ from medner.hydra_errors import HYDRA_ERRORS, explain
 from medner.interruption import Interrupted, listen
 from medner.runs import LAST, LOG, METRICS, discard, release
 from medner.schema import PROJECT, register
-from medner.sweeps import KILLED, Ended, Multirun, Record, Sweep, go_on
+from medner.sweeps import NO_END, Ended, Multirun, Record, Sweep, go_on
 from medner.tables import aligned
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Job:
         try:
             again = record is not None and record.begun_before()
             if record:
-                record.write(KILLED, 1)
+                record.write(NO_END, 1)
             if self.own_options:
                 config = self._options(config, settings.overrides.task, folder, again)
             options.check(config)

@@ -21,7 +21,7 @@ from medner.files import read_json, write_json
 from medner.runs import LAST
 from medner.schema import PROJECT
 
-KILLED = "it ended without a word: killed, or out of memory"
+NO_END = "it has not ended: still at work, or killed"
 _JOBS = "jobs"  # in the sweep's folder
 _BEST = "optimization_results.yaml"  # Optuna's sweeper writes it
 
