@@ -48,13 +48,17 @@ from medner.scoring.matching import Scores, table
 log = logging.getLogger("train")
 
 
-def main(config: DictConfig, run: Path) -> None:
+def main(config: DictConfig, run: Path) -> float | None:
     ranks.check(config.trainer, multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
-    (dry_run if config.dry_run else train)(config, run)
+    return (dry_run if config.dry_run else train)(config, run)
 
 
-def train(config: DictConfig, run: Path) -> None:
-    """One run in the folder ``run``, begun now or gone on with: from corpus to scores."""
+def train(config: DictConfig, run: Path) -> float:
+    """One run in the folder ``run``, begun now or gone on with: from corpus to scores.
+
+    Returns:
+        The best validation F1, which is what a search of ``sweeper=optuna`` maximises.
+    """
     started = time.monotonic()
     if config.run and Path(config.run).resolve() != run.resolve():
         raise ConfigError(f"run={config.run}: go on with one run a command, in its own folder")
@@ -109,6 +113,7 @@ def train(config: DictConfig, run: Path) -> None:
     log.info("run: %s", run)
     if config.repeat:
         log.info("%s", compare(Path(config.repeat), run))
+    return figures["best_validation_f1"]
 
 
 Job = tuple[DictConfig, dict[str, Any], Parts, Path, bool]
@@ -277,11 +282,15 @@ def build(
         log.info("%s", line)
     pl.seed_everything(config.seed, verbose=False)
     random = random or config.model.weights == "random"
-    optimizer = ("learning_rate", "warmup", "weight_decay")
+    optimizer = ("learning_rate", "warmup", "weight_decay", "layer_decay")
     module = NerModule(
         types=list(labels.types),
         encoder=encoder_config(
-            folder, labels.tags, config.model.attention_dropout, config.window.length
+            folder,
+            labels.tags,
+            config.model.attention_dropout,
+            config.window.length,
+            config.model.dropout,
         ),
         tokenizer_files=TokenizerFiles.load(folder).files,
         window=dict(config.window),

@@ -75,7 +75,7 @@ _PATHS = (
     "groups",
 )
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
-_SHARES = ("warmup", "attention_dropout", "ema_decay")
+_SHARES = ("warmup", "dropout", "attention_dropout", "ema_decay")
 NO_TENSORBOARD = (
     "logger=tensorboard: neither tensorboard nor tensorboardX is installed; "
     "pip install 'medner[tensorboard]'"
@@ -212,6 +212,8 @@ def _check_value(key: str, value: Any) -> None:
         raise ConfigError(f"{key}={value}: takes a whole number from 0 to {2**32 - 1}")
     if name in _SHARES and not 0 <= value < 1:
         raise ConfigError(f"{key}={value}: takes a share from 0 to below 1")
+    if name == "layer_decay" and not 0 < value <= 1:
+        raise ConfigError(f"{key}={value}: takes a number above 0, up to 1")
     if name == "precision" and value not in PRECISIONS:
         raise ConfigError(f"{key}={value}: takes {either(PRECISIONS)}")
     if name == "accelerator" and value not in ACCELERATORS:

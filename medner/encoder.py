@@ -36,7 +36,11 @@ _NOT_TAKEN = (
     "_name_or_path", "auto_map", "attn_implementation", "_attn_implementation",
     "experts_implementation", "_experts_implementation", "dtype", "torch_dtype",
 )  # fmt: skip
-_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+# an option of ours -> what encoders call it; ModernBERT has two places for hidden states
+_DROPOUT = {
+    "dropout": ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"),
+    "attention_dropout": ("attention_probs_dropout_prob", "attention_dropout"),
+}
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,9 @@ def special_ids(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 
 
 def encoder_config(
-    folder: Path, tags: tuple[str, ...], attention_dropout: float | None, window_length: int
-) -> dict[str, Any]:
+    folder: Path, tags: tuple[str, ...], attention_dropout: float | None, window_length: int,
+    dropout: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """The configuration of a token classifier on this encoder, as plain values.
 
     Args:
@@ -94,9 +99,10 @@ def encoder_config(
         tags: names of the outputs, in order.
         attention_dropout: probability, or None to keep the encoder's own.
         window_length: tokens, special ones counted, that it must take at once.
+        dropout: probability for hidden states and before the head, or None likewise.
 
     Raises:
-        ConfigError: if the encoder has no setting for attention dropout, or takes fewer tokens.
+        ConfigError: if the encoder has no setting for a dropout, or takes fewer tokens.
         UserError: if it is not one of the library's own.
     """
     try:
@@ -114,14 +120,18 @@ def encoder_config(
         raise ConfigError(
             f"window.length={window_length}: {config.model_type} takes at most {longest} tokens"
         )
-    if attention_dropout is not None:
-        names = [name for name in _ATTENTION_DROPOUT if hasattr(config, name)]
+    for option, value in (("dropout", dropout), ("attention_dropout", attention_dropout)):
+        if value is None:
+            continue
+        names = [name for name in _DROPOUT[option] if hasattr(config, name)]
         if not names:
             raise ConfigError(
-                f"model.attention_dropout={attention_dropout}: {config.model_type} has no such "
-                "setting; leave it out"
+                f"model.{option}={value}: {config.model_type} has no such setting; leave it out"
             )
-        setattr(config, names[0], attention_dropout)
+        if option == "dropout" and getattr(config, "classifier_dropout", None) is not None:
+            names.append("classifier_dropout")  # null is that of hidden states
+        for name in names:
+            setattr(config, name, value)
     return _taken(json.loads(config.to_json_string(use_diff=False)))
 
 

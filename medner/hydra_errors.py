@@ -15,6 +15,16 @@ from medner.schema import PROJECT
 HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, AssertionError)
 
 
+# what Hydra has no configuration of where a package is not installed
+_PLUGINS = {
+    ("hydra/launcher", "ray"): "launcher=ray: needs pip install 'medner[ray]'",
+    ("hydra/launcher", "submitit_slurm"): (
+        "launcher=submitit: needs pip install 'medner[submitit]'"
+    ),
+    ("hydra/sweeper", "optuna"): "sweeper=optuna: needs pip install 'medner[optuna]'",
+}
+
+
 def explain(error: Exception) -> str:
     """One line for an error of Hydra's or OmegaConf's: the option, and what it takes."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
@@ -23,6 +33,8 @@ def explain(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, MissingConfigException):
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        if (group, option) in _PLUGINS:
+            return _PLUGINS[group, option]
         # Hydra does not tell the choices where several were chosen
         known = error.options or sorted(p.stem for p in (PROJECT / "conf" / group).glob("*.yaml"))
         if known and group:

@@ -3,12 +3,11 @@
 import errno
 import logging
 import os
-import shlex
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ from medner.errors import ConfigError, IncompleteError, UserError
 from medner.files import read_json
 from medner.hydra_errors import HYDRA_ERRORS, explain
 from medner.interruption import Interrupted, listen
-from medner.runs import LAST, METRICS, discard, release
+from medner.runs import LAST, LOG, METRICS, discard, release
 from medner.schema import PROJECT, register
+from medner.sweeps import NO_END, Ended, Multirun, Record, Sweep, go_on
 from medner.tables import aligned
 
 log = logging.getLogger(__name__)
@@ -33,29 +33,91 @@ INCOMPLETE = 3
 REQUEUE = 75  # EX_TEMPFAIL of sysexits.h: going on with the run may end well
 # torchmetrics imports it, and it says that it has made a list of the machine's fonts
 logging.getLogger("matplotlib").setLevel(logging.WARNING)
+_LAUNCHERS = ("ray.", "submitit.")  # whose errors say all in words
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
+Task = Callable[[DictConfig, Path], float | None]
+OwnOptions = Callable[[DictConfig, Sequence[str]], DictConfig]
 
-@dataclass(frozen=True, slots=True)
+
 class Job:
-    """One job of a multirun; ``failure`` is None if it ended well."""
+    """What Hydra calls for each job, in this process or, from a pickle, in another one.
 
-    folder: Path
-    overrides: tuple[str, ...]
-    failure: str | None
+    Args:
+        task: as of :func:`launch`.
+        own_options: likewise; the verb that has them is training.
+    """
+
+    def __init__(self, task: Task, own_options: OwnOptions | None) -> None:
+        self.task, self.own_options = task, own_options
+        self.code: int | None = None  # of the one job that is no multirun's
+
+    def __reduce__(self) -> tuple:
+        return _unpickled, (self.task, self.own_options, str(Path.cwd()))
+
+    def __call__(self, config: DictConfig) -> float | None:
+        """The task's result, or None if it failed: what Optuna is told."""
+        settings = HydraConfig.get()
+        folder = Path(settings.runtime.output_dir)
+        record = Record(settings) if settings.mode == RunMode.MULTIRUN else None
+        listen()  # in another process the launcher has answers of its own
+        result, failure, self.code = None, None, 0
+        try:
+            again = record is not None and record.begun_before()
+            if record:
+                record.write(NO_END, 1)
+            if self.own_options:
+                config = self._options(config, settings.overrides.task, folder, again)
+            options.check(config)
+            result = self.task(config, folder)
+        except (Exception, Interrupted) as error:
+            failure, self.code = _explain(error, folder if self.own_options else None)
+            if not record:
+                discard(folder)
+            if isinstance(error, Interrupted):
+                launcher = settings.runtime.choices["hydra/launcher"]
+                if launcher.startswith("submitit"):
+                    sys.exit(self.code)  # for the job's script, which has it requeued at 75
+                if launcher != "ray":  # whose other jobs are asked themselves
+                    raise  # Hydra goes on with the next job after an Exception only
+        finally:
+            release(folder)
+            if record:
+                with suppress(OSError):  # a full disk
+                    record.write(failure, self.code)
+        return result
+
+    def _options(
+        self, config: DictConfig, overrides: Sequence[str], folder: Path, again: bool
+    ) -> DictConfig:
+        if not again:
+            return self.own_options(config, overrides)
+        if not (folder / LAST).is_file():  # it was killed before training began
+            (folder / LOG).unlink(missing_ok=True)
+            return self.own_options(config, overrides)
+        config.run, config.repeat = str(folder), None
+        return self.own_options(config, ())
+
+
+def _unpickled(task: Task, own_options: OwnOptions | None, cwd: str) -> Job:
+    """In another process: with the names that the options need, in the folder of the command."""
+    register()
+    os.chdir(cwd)
+    return Job(task, own_options)
 
 
 def launch(
-    task: Callable[[DictConfig, Path], None],
+    task: Task,
     config_name: str,
-    summary: Callable[[Sequence[Job]], str] | None = None,
-    own_options: Callable[[DictConfig, Sequence[str]], DictConfig] | None = None,
+    summary: Callable[[Sequence[Ended]], str] | None = None,
+    own_options: OwnOptions | None = None,
 ) -> int:
     """Run a verb as a Hydra application.
 
     Args:
         task: takes the composed and checked configuration and the folder that Hydra made for this
-            job; in a multirun it is called once a job.
+            job; in a multirun it is called once a job, by some launchers in other processes. What
+            it returns, if anything, is what a search maximises.
         config_name: of the file in ``conf/``.
         summary: what is said of all jobs after a multirun.
         own_options: puts the options of an earlier run in place of those composed, if this call
@@ -69,48 +131,59 @@ def launch(
         multirun the jobs after it go on.
     """
     register()
-    codes, jobs = [], []
-
-    def job(config: DictConfig) -> None:
-        settings = HydraConfig.get()
-        folder = Path(settings.runtime.output_dir)
-        failure = None
-        try:
-            if own_options:
-                config = own_options(config, settings.overrides.task)
-            options.check(config)
-            task(config, folder)
-        except (Exception, Interrupted) as error:
-            failure, code = _explain(error, folder if own_options else None)
-            codes.append(code)
-            if settings.mode == RunMode.RUN:
-                discard(folder)
-            if isinstance(error, Interrupted):
-                raise  # Hydra goes on with the next job after an Exception only
-        finally:
-            release(folder)
-            if settings.mode == RunMode.MULTIRUN:
-                jobs.append(Job(folder, tuple(settings.overrides.task), failure))
-
+    job = Job(task, own_options)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come through, to be explained here
     listen()
+    stopped = None
     try:
         hydra.main(version_base="1.3", config_path=str(PROJECT / "conf"), config_name=config_name)(
             job
         )()
-    except (*HYDRA_ERRORS, ValueError) as error:  # of Hydra: a job's own do not get here
-        print(f"error: {explain(error)}", file=sys.stderr)
-        return 2
-    except Interrupted as error:
-        if not codes:
-            print(f"interrupted by {error}", file=sys.stderr)
-            return 128 + error.signum
+    except (Exception, Interrupted) as error:  # a job's own get here only if they end a multirun
+        stopped = error
+    sweep = Multirun.begun
+    jobs = sweep.jobs() if sweep else []
+    codes = [each.code for each in jobs] or [job.code] * (job.code is not None)
+    if not codes:
+        return _nothing_done(stopped, sweep)
+    if sweep and stopped and not (isinstance(stopped, Interrupted) and job.code):
+        codes.append(_stopped(stopped, jobs))
     if jobs and summary:
         log.info("\n%s", summary(jobs))
-    if not jobs and {"-m", "--multirun"} & set(sys.argv) and not {"--cfg", "-c"} & set(sys.argv):
+    if sweep and (best := sweep.best()):
+        log.info("%s", best)
+    return max(codes)
+
+
+def _nothing_done(stopped: BaseException | None, sweep: Sweep | None) -> int:
+    """Say why no job has begun; the exit code."""
+    if isinstance(stopped, Interrupted):
+        print(f"interrupted by {stopped}", file=sys.stderr)
+        return 128 + stopped.signum
+    if isinstance(stopped, (*HYDRA_ERRORS, ValueError)):
+        print(f"error: {explain(stopped)}", file=sys.stderr)
+        return 2
+    if stopped:
+        raise stopped
+    if sweep:
         print("error: the multirun has no job: a pattern in it fits no option", file=sys.stderr)
         return 2
-    return max(codes, default=0)
+    return 0  # a question to Hydra
+
+
+def _stopped(stopped: BaseException, jobs: Sequence[Ended]) -> int:
+    """Say what ended a multirun before its time; the exit code."""
+    if isinstance(stopped, Interrupted):
+        log.error("interrupted by %s", stopped)
+        return (
+            REQUEUE
+            if any(each.failure and go_on(each.folder) for each in jobs)
+            else (128 + stopped.signum)
+        )
+    text = str(stopped).strip().partition("\n")[0] or type(stopped).__name__
+    known = type(stopped).__module__.startswith(_LAUNCHERS) or isinstance(stopped, ValueError)
+    log.error("error: %s", text, exc_info=None if known else stopped)
+    return 1
 
 
 def follow(task: Callable[[Any], None]) -> int:
@@ -141,14 +214,14 @@ def _explain(error: BaseException, run: Path | None) -> tuple[str, int]:
     """Say in one line what ended a job, with a traceback if nobody could expect it; and the exit
     code. ``run`` is the folder of a training."""
     text = str(error).strip().partition("\n")[0] or type(error).__name__
-    saved = run is not None and (run / LAST).is_file()
-    go_on = f"; to go on: python train.py {shlex.quote(f'run={run}')}" if saved else ""
+    command = go_on(run) if run else None
     if isinstance(error, Interrupted):
-        go_on = f"; to go on: {error.go_on}" if error.go_on else go_on
-        log.error("interrupted by %s%s", text, go_on)
-        return f"interrupted by {text}", REQUEUE if go_on else 128 + error.signum
+        command = error.go_on or command
+        log.error("interrupted by %s%s", text, f"; to go on: {command}" if command else "")
+        return f"interrupted by {text}", REQUEUE if command else 128 + error.signum
     if isinstance(error, OSError) and error.errno in _FULL:
-        log.error("error: %s: nothing half-written is left; make room%s", text, go_on)
+        then = f"; to go on: {command}" if command else ""
+        log.error("error: %s: nothing half-written is left; make room%s", text, then)
         return text, 1
     log.error("error: %s", text, exc_info=not isinstance(error, UserError))
     codes = ((ConfigError, 2), (IncompleteError, INCOMPLETE))
@@ -162,7 +235,7 @@ class BelowError(logging.Filter):
         return record.levelno < logging.ERROR
 
 
-def jobs_table(jobs: Sequence[Job]) -> str:
+def jobs_table(jobs: Sequence[Ended]) -> str:
     """A line a job: strict micro F1 of each part, what sets it apart from the others, its folder or
     why it failed."""
     done = {

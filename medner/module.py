@@ -17,6 +17,7 @@ from medner.documents import Document
 from medner.encoder import TokenizerFiles, build_encoder
 from medner.errors import UserError
 from medner.labels import IGNORED, Labels
+from medner.layer_decay import depths, parameter_groups
 from medner.predictions import Prediction
 from medner.scoring.matching import Counts, score
 from medner.windows import Stitcher, TokenizedDocument
@@ -72,7 +73,7 @@ class NerModule(pl.LightningModule):
         tokenizer_files: file name to text (see :class:`medner.encoder.TokenizerFiles`).
         window: ``length`` and ``context``, in tokens, and whether to ``truncate``.
         optimizer: ``learning_rate`` at the peak, ``warmup`` as a share of all steps,
-            ``weight_decay``.
+            ``weight_decay``, and perhaps ``layer_decay``.
         seed: of dropout; with the step it decides every random number drawn in training.
         subtokens: how the tokens of a word are tagged, one of :data:`medner.labels.SUBTOKENS`.
         pretrained: folder of the weights to start from, or None for random ones.
@@ -88,6 +89,9 @@ class NerModule(pl.LightningModule):
         self.save_hyperparameters(ignore=["pretrained"], logger=False)
         self.labels = Labels(tuple(types))
         self.encoder = build_encoder(encoder, Path(pretrained) if pretrained else None)
+        # checkpoints of before there was one have none
+        self._layer_decay = optimizer.get("layer_decay") or 1.0
+        self._depths = depths(self.encoder) if self._layer_decay != 1 else {}
         self.span_counts = SpanCounts(self.labels.types)
         self.token_accuracy = MulticlassAccuracy(
             len(self.labels.tags), average="micro", ignore_index=IGNORED
@@ -274,14 +278,12 @@ class NerModule(pl.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW; matrices decay, biases and norms do not; linear warm-up, then linear to zero."""
         settings = self.hparams.optimizer
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in parameters if p.dim() >= 2],
-             "weight_decay": settings["weight_decay"]},
-            {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-        ]  # fmt: skip
+        groups = parameter_groups(
+            self.encoder.named_parameters(), self._depths, settings["learning_rate"],
+            settings["weight_decay"], self._layer_decay,
+        )  # fmt: skip
         fused = self.trainer.precision != "16-mixed"  # with scaled gradients they cannot be clipped
-        optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"], fused=fused)
+        optimizer = torch.optim.AdamW(groups, fused=fused)
         # not trainer.estimated_stepping_batches: it starts the batches before a resumed run knows
         # where it stood
         steps = self.trainer.datamodule.steps_an_epoch * self.trainer.max_epochs

@@ -72,7 +72,7 @@ def _take(
     config: DictConfig, composed: DictConfig, override: str, free: Sequence[str], verb: str
 ) -> None:
     key = override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
-    if key == verb or key.startswith("hydra."):
+    if key in (verb, "launcher", "sweeper") or key.startswith("hydra."):
         return
     if not any(f"{key}.".startswith(f"{name}.") for name in free):
         raise ConfigError(

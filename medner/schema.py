@@ -3,6 +3,7 @@
 Defaults that a group in ``conf/`` sets are ``"???"`` or None here.
 """
 
+import hashlib
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -100,7 +101,8 @@ class ModelConfig:
     label: str = "???"  # what runs and tables call it
     package: str | None = None  # Python package that ships it, in its folder `model`
     weights: str = "pretrained"  # or random: built from the configuration alone
-    attention_dropout: float | None = None  # null: the encoder's own
+    dropout: float | None = None  # of hidden states; null: the encoder's own
+    attention_dropout: float | None = None  # likewise
     precision: str | None = None  # from here on: what the model proposes
     effective_batch: int | None = None
     device_batch: int | None = None
@@ -121,6 +123,7 @@ class TrainingOptions:
     learning_rate: float | None = None
     warmup: float | None = None  # share of all steps
     weight_decay: float | None = None
+    layer_decay: float | None = None  # each layer's learning rate, of that of the layer above it
     gradient_clip: float | None = None  # norm; 0 for none
     ema_decay: float | None = None  # a step's, of a moving average of the weights; 0 for none
     effective_batch: int | None = None  # windows an optimiser step: a part of the protocol
@@ -277,6 +280,7 @@ class ExportConfig:
 def register() -> None:
     """Make the schemas and the resolvers known, for the files in conf/."""
     OmegaConf.register_new_resolver("project_dir", lambda: str(PROJECT), replace=True)
+    OmegaConf.register_new_resolver("study_id", _study_id, replace=True)
     OmegaConf.register_new_resolver("run_id", _run_id, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
     store = ConfigStore.instance()
@@ -290,6 +294,14 @@ def register() -> None:
 def _run_id() -> str:
     """A name by time that two runs started at once do not share."""
     return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
+
+
+def _study_id(overrides: ListConfig) -> str:
+    """Short and the same for the same options in any order: others make another study. Where it
+    runs and where it is kept is no part of that."""
+    free = ("launcher=", "output_dir=")
+    words = sorted(word for word in overrides if not word.startswith(free))
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
 
 
 def _run_folder(run: str | None, repeat: str | None, new: str, label: str) -> str:

@@ -45,6 +45,7 @@ for _message in (
     ".*exists and is not empty.*",  # the run folder is this run's own
     ".*smaller than the logging interval.*",
     ".*GPU available but not used.*",
+    ".*`srun` command is available.*",  # a Slurm script is not the only way to train on a cluster
     ".*is supported for historical reasons.*",  # precision=16 is the user's own word
     ".*your dataloader is not resumable.*",  # the batch sampler is
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",

@@ -85,3 +85,19 @@ def test_a_window_must_fit_the_encoder(mirror: Path, name: str, kind: str) -> No
         ConfigError, match=rf"^window\.length=513: {kind} takes at most 512 tokens$"
     ):
         encoder_config(mirror / name, TAGS, None, 513)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dropout_is_that_of_every_hidden_state(mirror: Path, name: str) -> None:
+    config = encoder_config(mirror / name, TAGS, None, 512, dropout=0.35)
+    model = build_encoder(config, None)
+    rates = {
+        place: module.p
+        for place, module in model.named_modules()
+        if isinstance(module, torch.nn.Dropout) and ".attention.dropout" not in place
+        and "attention.self" not in place
+    }  # fmt: skip
+    assert set(rates.values()) == {0.35}, rates
+    assert len(rates) >= 4
+    kept = encoder_config(mirror / name, TAGS, None, 512)
+    assert config[NAMES[name]] == kept[NAMES[name]]  # attention's own

@@ -266,6 +266,30 @@ def test_the_pages_on_other_encoders_and_other_machines(
 
 
 @pytest.mark.slow
+def test_the_page_on_clusters(
+    run: Run, place: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its sweeps; the one for Slurm says that there is none."""
+    monkeypatch.setitem(SMALLER, "model=glob(*)", "model=biobert,bioformer")
+    monkeypatch.setitem(SMALLER, "hydra.sweeper.n_trials=30", "hydra.sweeper.n_trials=1")
+    monkeypatch.setitem(SMALLER, "seed=0,1,2", "seed=0,1")
+    shown = [line for block in blocks("docs/clusters.md") for line in commands(block)]
+    ours = [line for line in shown if line.startswith("python train.py -m")]
+    assert {f"medner[{extra}]" for extra in ("ray", "submitit", "optuna")} <= {
+        shlex.split(line)[-1] for line in shown if line.startswith("pip install ")
+    }
+    for line in ours:
+        words = words_of(line, mirror)
+        if "launcher=submitit" in words:
+            ended = run(*words, cwd=place, env={"PATH": str(place)})
+            assert "there is no Slurm here (srun)" in ended.error()
+        else:
+            ended = run(*words, cwd=place, fresh=True).well()
+            assert "\njob " in ended.stdout
+    assert len(ours) == 9
+
+
+@pytest.mark.slow
 def test_the_page_on_protocols(run: Run, place: Path, corpora: Path, mirror: Path) -> None:
     (place / "MACCROBAT2020").symlink_to(corpora / "maccrobat2020")
     (place / "test_ids.txt").write_text("\n".join(ids(corpora / "maccrobat2020")[:4]) + "\n")
