@@ -14,7 +14,8 @@ ORDER = [
     "corpora.files", "corpora.raw", "corpora.errata", "corpora.checks", "corpora.rows",
     "corpora.tags", "corpora.conversion", "corpora.bigbio", "corpora.brat", "corpora.conll",
     "corpora.jsonl", "corpora.pubtator", "corpora.token_rows", "corpora.writers", "corpora",
-    "labels", "id_files", "input_rows", "inputs", "duplicates", "leaks", "stratify", "split",
+    "labels", "id_files", "input_rows", "inputs", "duplicates", "leaks", "stratify",
+    "split_options", "split",
     "predictions", "prediction_files", "system_output", "scoring", "scoring.matching",
     "scoring.label_map", "scoring.semeval", "scoring.bootstrap", "scoring.token_scores",
     "scoring.selection", "scoring.rulers", "scoring.errors",
@@ -30,7 +31,8 @@ ORDER = [
     "report.templates", "report.annotated", "output_formats", "output_folder", "tagger",
     "annotation", "report.tables", "report.plots", "report.browser", "report.page",
     "report.overview", "model_card", "evaluation", "wandb_run", "tracking", "estimate",
-    "repetition",
+    "repetition", "verbs", "verbs.train", "verbs.evaluate", "verbs.predict", "verbs.report",
+    "verbs.export",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("analysis") + 1]
 
@@ -67,5 +69,13 @@ def test_no_torch_before_it_is_needed() -> None:
     names = ", ".join(f"medner.{module}" for module in WITHOUT_TORCH)
     heavy = "{'torch', 'transformers', 'tokenizers', 'pytorch_lightning', 'sklearn', 'wandb'}"
     program = f"import sys, {names}; sys.exit(str({heavy} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "report", "export"])
+def test_a_verb_starts_with_what_its_options_need_alone(verb: str) -> None:
+    heavy = "{'numpy', 'huggingface_hub', 'pyarrow', 'datasets', 'torch', 'wandb', 'jinja2'}"
+    program = f"import sys, {verb}; sys.exit(str({heavy} & set(sys.modules) or ''))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr.strip() == ""
