@@ -69,6 +69,7 @@ _PATHS = (
     "output",
     "output_dir",
     "corpora_dir",
+    "token_cache",
     "hub_mirror",
     "test_ids",
     "groups",

@@ -24,6 +24,7 @@ ORDER = [
     "scoring.type_matrix", "scoring.mending", "scoring.alignment", "data_report",
     "schema", "hydra_errors", "config", "runs", "interruption", "launch", "pretrained", "hub",
     "download", "releases", "sources", "resume", "factors", "parts", "gold", "sharing", "windows",
+    "token_cache",
     "decoding", "reach", "encoding_report", "analysis",
     "pools", "progress", "hardware", "encoder", "datamodule", "module", "inference", "cost",
     "checkpoints", "training", "published", "exported", "onnx_model", "export_check", "systems",

@@ -202,6 +202,7 @@ def score_best(
 def dry_run(config: DictConfig, run: Path) -> None:
     """Say what a run would read, split, lose and take; nothing is trained or left behind."""
     discard(run)
+    config.token_cache = None
     parts, split, report = read_and_split(config)
     labels = Labels.of(chain.from_iterable(parts.values()))
     log.info("%s\n", corpus_details(report, split))
@@ -265,6 +266,7 @@ def documents_for(module: Any, config: DictConfig, parts: Parts) -> Any:
         effective_batch=config.trainer.effective_batch,
         device_batch=config.trainer.device_batch,
         seed=config.seed,
+        token_cache=Path(config.token_cache) if config.token_cache else None,
     )
 
 
