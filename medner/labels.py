@@ -6,7 +6,7 @@ which ones it keeps, and by which rule.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,14 +84,34 @@ def copied(tags: NDArray[np.int64], inside_word: NDArray[np.bool_]) -> NDArray[n
 
 def longest_first(entities: Iterable[Entity]) -> list[Entity]:
     """Keep the longest of those that overlap; of equally long ones the first in the text."""
-    starts: list[int] = []
     kept: list[Entity] = []
-    for entity in sorted(entities, key=lambda e: (e.start - e.end, e.fragments, e.type)):
-        at = bisect_left(starts, entity.start)
+    for chain in _chains(entities):
+        kept += chain if len(chain) == 1 else _longest_of(chain)
+    return kept
+
+
+def _chains(entities: Iterable[Entity]) -> Iterator[list[Entity]]:
+    """In the text's order, entities that overlap directly or by way of others."""
+    chain: list[Entity] = []
+    end = 0
+    for entity in sorted(entities, key=lambda e: (e.fragments, e.type)):
+        if chain and entity.start >= end:
+            yield chain
+            chain = []
+        chain.append(entity)
+        end = max(end, entity.end)
+    if chain:
+        yield chain
+
+
+def _longest_of(chain: Sequence[Entity]) -> list[Entity]:
+    """The disjoint ones of a chain, in order."""
+    kept: list[Entity] = []
+    for entity in sorted(chain, key=lambda e: (e.start - e.end, e.fragments, e.type)):
+        at = bisect_left(kept, entity.start, key=lambda e: e.start)
         before_is_clear = at == 0 or kept[at - 1].end <= entity.start
-        after_is_clear = at == len(kept) or entity.end <= starts[at]
+        after_is_clear = at == len(kept) or entity.end <= kept[at].start
         if before_is_clear and after_is_clear:
-            starts.insert(at, entity.start)
             kept.insert(at, entity)
     return kept
 
