@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,8 @@ from medner.encoder import special_ids
 from medner.errors import ConfigError
 from medner.labels import IGNORED, Labels, copied, flatten
 from medner.predictions import Prediction
-from medner.windows import TokenizedDocument, Window, cut, tokenise
+from medner.token_cache import tokenise_once
+from medner.windows import TokenizedDocument, Window, cut
 
 _POOL = 16  # effective batches that are sorted by length together
 _JITTER = 0.1  # of the length, so that a window's neighbours change from epoch to epoch
@@ -197,6 +200,7 @@ class NerDataModule(pl.LightningDataModule):
         length: the most tokens that the encoder takes, special ones counted.
         context: see :func:`medner.windows.cut`.
         truncate: whether what does not fit the first window of a document is cut off.
+        token_cache: see :func:`medner.token_cache.tokenise_once`.
         effective_batch: windows an optimiser step.
         device_batch: windows a device holds at once.
         seed: of the training order.
@@ -210,7 +214,7 @@ class NerDataModule(pl.LightningDataModule):
         self, parts: Mapping[str, Sequence[Document]], *, labels: Labels, flatten_rule: str,
         tokenizer: Tokenizer, pad_id: int, length: int, context: int, effective_batch: int = 8,
         device_batch: int = 8, seed: int = 0, truncate: bool = False, subtokens: str = "bio",
-        ranks: int = 1,
+        ranks: int = 1, token_cache: Path | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.labels = labels
@@ -227,8 +231,10 @@ class NerDataModule(pl.LightningDataModule):
         self.tokenised: dict[str, list[TokenizedDocument]] = {}
         self.windows: dict[str, list[Window]] = {}
         self.tags: dict[TokenizedDocument, NDArray[np.int64]] = {}
+        every = list(chain.from_iterable(parts.values()))  # at once: a cache knows no split
+        tokenised = iter(tokenise_once(every, tokenizer, token_cache))
         for part, documents in parts.items():
-            self.tokenised[part] = tokenise(documents, tokenizer)
+            self.tokenised[part] = list(islice(tokenised, len(documents)))
             self.whole[part] = sum(map(len, self.tokenised[part]))
             if truncate:
                 self.tokenised[part] = [tokens.first(length) for tokens in self.tokenised[part]]

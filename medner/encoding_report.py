@@ -1,5 +1,6 @@
 """What tokens, windows and flat tags lose of the gold: the second half of a run's data report."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -12,7 +13,7 @@ from medner.predictions import Prediction
 from medner.reach import BEYOND, DISCONTINUOUS, INSIDE_TOKEN, OVERLAPPING, lost_entities
 from medner.scoring.matching import score
 from medner.tables import aligned
-from medner.windows import Window
+from medner.windows import TokenizedDocument, Window
 
 _LOST_TO = {
     BEYOND: "lost to the window",
@@ -56,7 +57,7 @@ def describe_encoding(
         "tokens_cut": {part: whole[part] - tokens[part] for part in parts},
         "windows": {part: len(of_part) for part, of_part in windows.items()},
         "read_to_the_end": sum(read_to[d.id] >= _end(d.text) for d in documents),
-        "across_windows": sum(map(_across, chain.from_iterable(windows.values()))),
+        "across_windows": sum(map(_across, windows.values())),
         "reachable": scores.overall.to_dict(),
         "lost": scores.overall.gold - scores.overall.correct,
         "lost_by_type": {
@@ -87,12 +88,19 @@ def _end(text: str) -> int:
     return next((at for at in range(len(text), 0, -1) if text[at - 1].isalnum()), 0)
 
 
-def _across(window: Window) -> int:
-    """How many entities lie on both sides of the window's first own token."""
-    if window.own_start == 0:
-        return 0
-    seam = int(window.tokens.starts[window.own_start])
-    return sum(entity.start < seam < entity.end for entity in window.tokens.document.entities)
+def _across(windows: Sequence[Window]) -> int:
+    """How many entities lie on both sides of a seam between two windows, one counted at each."""
+    seams: dict[TokenizedDocument, list[int]] = {}
+    for window in windows:
+        if window.own_start:
+            at = int(window.tokens.starts[window.own_start])
+            seams.setdefault(window.tokens, []).append(at)
+    across = 0
+    for tokens, places in seams.items():
+        starts = sorted(entity.start for entity in tokens.document.entities)
+        ends = sorted(entity.end for entity in tokens.document.entities)
+        across += sum(bisect_left(starts, at) - bisect_right(ends, at) for at in places)
+    return across
 
 
 def encoding_lines(report: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ which ones it keeps, and by which rule.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,10 +59,11 @@ class Labels:
             it; a token shared by two entities goes to the first.
         """
         tags = np.zeros(len(starts), dtype=np.int64)
+        firsts = np.searchsorted(ends, [entity.start for entity in entities], side="right")
+        afters = np.searchsorted(starts, [entity.end for entity in entities], side="left")
         free = 0
-        for entity in entities:
-            first = max(int(np.searchsorted(ends, entity.start, side="right")), free)
-            after = int(np.searchsorted(starts, entity.end, side="left"))
+        for entity, first, after in zip(entities, firsts.tolist(), afters.tolist(), strict=True):
+            first = max(first, free)
             if first < after:
                 inside = 2 * self.types.index(entity.type) + 2
                 tags[first:after] = inside
@@ -84,8 +85,30 @@ def copied(tags: NDArray[np.int64], inside_word: NDArray[np.bool_]) -> NDArray[n
 def longest_first(entities: Iterable[Entity]) -> list[Entity]:
     """Keep the longest of those that overlap; of equally long ones the first in the text."""
     kept: list[Entity] = []
-    for entity in sorted(entities, key=lambda e: (e.start - e.end, e)):
-        at = bisect_left(kept, entity)
+    for chain in _chains(entities):
+        kept += chain if len(chain) == 1 else _longest_of(chain)
+    return kept
+
+
+def _chains(entities: Iterable[Entity]) -> Iterator[list[Entity]]:
+    """In the text's order, entities that overlap directly or by way of others."""
+    chain: list[Entity] = []
+    end = 0
+    for entity in sorted(entities, key=lambda e: (e.fragments, e.type)):
+        if chain and entity.start >= end:
+            yield chain
+            chain = []
+        chain.append(entity)
+        end = max(end, entity.end)
+    if chain:
+        yield chain
+
+
+def _longest_of(chain: Sequence[Entity]) -> list[Entity]:
+    """The disjoint ones of a chain, in order."""
+    kept: list[Entity] = []
+    for entity in sorted(chain, key=lambda e: (e.start - e.end, e.fragments, e.type)):
+        at = bisect_left(kept, entity.start, key=lambda e: e.start)
         before_is_clear = at == 0 or kept[at - 1].end <= entity.start
         after_is_clear = at == len(kept) or entity.end <= kept[at].start
         if before_is_clear and after_is_clear:
@@ -96,7 +119,7 @@ def longest_first(entities: Iterable[Entity]) -> list[Entity]:
 def most_kept(entities: Iterable[Entity]) -> list[Entity]:
     """Keep as many as possible: again and again the one that ends first (interval scheduling)."""
     kept: list[Entity] = []
-    for entity in sorted(entities, key=lambda e: (e.end, e)):
+    for entity in sorted(entities, key=lambda e: (e.end, e.fragments, e.type)):
         if not kept or kept[-1].end <= entity.start:
             kept.append(entity)
     return kept

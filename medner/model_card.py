@@ -28,7 +28,7 @@ from medner.runs import (
 )  # fmt: skip
 from medner.schema import PROJECT
 from medner.sharing import code_version, shareable_options
-from medner.split import PARTS
+from medner.split_options import PARTS
 
 FEW = 20  # entities of a type in training: with fewer its scores are a matter of luck
 TAGS = ("medner", "named-entity-recognition", "medical", "clinical")

@@ -13,8 +13,8 @@ from medner.runs import LAST, METRICS, load_config
 _FREE = (
     "trainer.device_batch", "trainer.precision", "trainer.accelerator", "trainer.save_minutes",
     "trainer.devices", "trainer.nodes",
-    "hardware.auto_batch", "logger", "output_dir", "corpora_dir", "hub_mirror", "data.path",
-    "eval_dataset",
+    "hardware.auto_batch", "logger", "output_dir", "corpora_dir", "token_cache", "hub_mirror",
+    "data.path", "eval_dataset",
 )  # fmt: skip
 _LENGTH = ("trainer.max_epochs", "trainer.patience")
 

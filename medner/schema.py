@@ -191,6 +191,8 @@ class TrainConfig:
     seed: int = 0
     output_dir: str = "runs"
     corpora_dir: str = "corpora"
+    # where tokens of large corpora are kept, as private as these; null: nowhere
+    token_cache: str | None = "${output_dir}/.cache/tokens"
     hub_mirror: str | None = None
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)

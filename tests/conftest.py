@@ -301,21 +301,30 @@ def run(
 ) -> Run:
     """``run("train.py", "model=...", cwd=..., env=...)``, in an environment of its own.
 
-    With ``torch=False`` an import of torch or transformers is an error. ``fresh`` starts Python
-    anew, as a given ``env`` does; else libraries are there already.
+    With ``torch=False`` an import of torch or transformers is an error, with ``numpy=False`` one of
+    numpy, the hub's client and the like too. ``fresh`` starts Python anew, as a given ``env`` does;
+    else libraries are there already.
     """
-    blocker = tmp_path_factory.mktemp("blocker")
-    for package in ("torch", "transformers", "pytorch_lightning"):
-        (blocker / f"{package}.py").write_text(f"raise AssertionError('{package} was imported')\n")
+    without_torch, without_numpy = (tmp_path_factory.mktemp("blocker") for _ in range(2))
+    for blocker, packages in (
+        (without_torch, ("torch", "transformers", "pytorch_lightning")),
+        (without_numpy, ("numpy", "huggingface_hub", "pyarrow", "datasets", "wandb")),
+    ):
+        for package in packages:
+            problem = f"raise AssertionError('{package} was imported')\n"
+            (blocker / f"{package}.py").write_text(problem)
 
     def run(
         verb: str, *args: str, cwd: Path = ROOT, env: dict[str, str] | None = None,
-        torch: bool = True, fresh: bool = False,
+        torch: bool = True, numpy: bool = True, fresh: bool = False,
     ) -> Ended:  # fmt: skip
         words = [str(ROOT / verb) if cwd != ROOT else verb, *map(str, args)]
-        if torch and not fresh and env is None:
+        if torch and numpy and not fresh and env is None:
             return warm(words, cwd)
-        env = verbs_environment | (env or {}) | ({} if torch else {"PYTHONPATH": str(blocker)})
+        blockers = [] if torch and numpy else [str(without_torch)]
+        blockers += [] if numpy else [str(without_numpy)]
+        path = {"PYTHONPATH": os.pathsep.join(blockers)} if blockers else {}
+        env = verbs_environment | (env or {}) | path
         ended = subprocess.run(
             [sys.executable, *words], cwd=cwd, env=env, capture_output=True, text=True
         )

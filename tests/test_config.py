@@ -8,10 +8,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from medner import config, labels
 from medner.config import check, resolve, uses_official_split
 from medner.errors import ConfigError
 from medner.hydra_errors import explain
 from medner.schema import HardwareConfig, register
+from medner.scoring import confidence
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FIVE = ["biobert", "bioformer", "biomedbert", "distilbert", "modernbert"]
@@ -296,3 +298,9 @@ def test_nothing_is_left_open_in_a_saved_configuration() -> None:
     config = composed("train")
     text = OmegaConf.to_yaml(config, resolve=True)
     assert "${" not in text and "???" not in text
+
+
+def test_an_option_takes_what_is_there() -> None:
+    assert tuple(labels.FLATTEN) == config.FLATTEN
+    assert labels.SUBTOKENS == config.SUBTOKENS
+    assert tuple(confidence.CONFIDENCES) == config.CONFIDENCES

@@ -1,4 +1,5 @@
-"""Before torch is imported: help, the options composed, and a user's errors in one line each."""
+"""Before torch is imported: help, the options composed, and a user's errors in one line each; what
+needs the options alone comes before numpy too."""
 
 import re
 from concurrent.futures import Future
@@ -11,8 +12,8 @@ from test_cli import OFFLINE, SHORT
 
 
 @pytest.mark.parametrize("verb", ["train.py", "evaluate.py", "predict.py"])
-def test_help_names_options_and_groups_without_torch(run: Run, verb: str) -> None:
-    ended = run(verb, "--help", torch=False).well()
+def test_help_names_options_and_groups_without_numpy(run: Run, verb: str) -> None:
+    ended = run(verb, "--help", numpy=False).well()
     assert ended.stderr == ""
     assert f"python {verb} " in ended.stdout
     assert "eval_dataset: bc5cdr, bigbio, " in ended.stdout
@@ -22,22 +23,23 @@ def test_help_names_options_and_groups_without_torch(run: Run, verb: str) -> Non
 @pytest.mark.parametrize(
     ("verb", "args"), [("train.py", ["model=biobert"]), ("evaluate.py", ["eval_dataset=ncbi"])]
 )
-def test_cfg_prints_the_configuration_without_torch(
+def test_cfg_prints_the_configuration_without_numpy(
     run: Run, verb: str, args: list[str], tmp_path: Path
 ) -> None:
-    ended = run(verb, *args, f"output_dir={tmp_path}/runs", "--cfg", "job", torch=False).well()
+    ended = run(verb, *args, f"output_dir={tmp_path}/runs", "--cfg", "job", numpy=False).well()
     assert yaml.safe_load(ended.stdout)["output_dir"] == f"{tmp_path}/runs"
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_block_on_torch_blocks(run: Run, tmp_path: Path) -> None:
-    ended = run("train.py", *OFFLINE, *SHORT, f"output_dir={tmp_path}", torch=False)
+@pytest.mark.parametrize("blocked", ["torch", "numpy"])
+def test_the_block_blocks(run: Run, tmp_path: Path, blocked: str) -> None:
+    ended = run("train.py", *OFFLINE, *SHORT, f"output_dir={tmp_path}", **{blocked: False})
     assert ended.code == 1
-    assert "was imported" in ended.said
+    assert re.search(rf"{blocked}\w* was imported", ended.said)
 
 
 # name: verb, options, what the line says. {hub} is a mirror, {bare} the same without weights.
-ERRORS = {
+OF_OPTIONS = {
     "unknown choice": ("train.py", "model=bilbert", r"model=bilbert: .*biobert, bioformer"),
     "unknown among several": (
         "train.py", "logger=[csv,wand]", r"logger=wand: logger takes csv, none, tensorboard or wa",
@@ -61,20 +63,6 @@ ERRORS = {
         "train.py", "data.split.official=true", r"official=true: maccrobat has no official split",
     ),
     "fold without folds": ("train.py", "data.split.fold=1", r"fold=1 without folds"),
-    "nothing left to train on": ("train.py", "data.split.test=24", r"test=24.*nothing is left"),
-    "no corpus": ("train.py", "data.path={out}/none", r"out/none: corpus maccrobat is not there"),
-    "an official split that fits nothing": (
-        "train.py", "data=brat data.path={corpora}/maccrobat2020 +data.parts.train=*tarin*",
-        r"no file is of a part of the corpus's own split \(train: \*tarin\*\); correct data\.parts",
-    ),
-    "only a test part": (
-        "train.py", "data=ncbi data.path={corpora}/ncbi_disease/NCBItestset_corpus.txt",
-        r"no document is left to train on; give the whole corpus",
-    ),
-    "a part of a corpus without parts": (
-        "train.py", "eval_dataset=maccrobat eval_dataset.part=test hub_mirror={hub}",
-        r"eval_dataset\.part=test: maccrobat has no parts",
-    ),
     "an option of a group not chosen": (
         "train.py", "eval_dataset.path=x.zip", r"a group that is null; .* eval_dataset=NAME",
     ),
@@ -91,10 +79,39 @@ ERRORS = {
         "train.py", "data=brat data.path=~/notes", r"quote the value too: \"data.path='~/notes'\"",
     ),
     "an option without a value": ("train.py", "dry_run", r"dry_run: .* NAME=VALUE"),
+    "sweep without -m": ("train.py", "model=biobert,bioformer", r"biobert,bioformer.*--multirun"),
+    "own documents after training": (
+        "train.py", "eval_dataset=val", r"eval_dataset: .* are scored anyway; .* another corpus",
+    ),
+    "added option": ("train.py", "+trainer.max_epoch=3", r"trainer\.max_epoch: .*max_epochs"),
+    "unknown dataset": ("evaluate.py", "eval_dataset=nbci", r"nbci: .*maccrobat, ncbi"),
+    "unknown label map": (
+        "evaluate.py", "eval_dataset=ncbi eval_dataset/label_map=x", r"label_map=x: .*disease_join",
+    ),
+    "misspelt option of evaluation": ("evaluate.py", "eval_dataset=val rum=x", r"rum: .*run"),
+    "run and checkpoint": (
+        "evaluate.py", "eval_dataset=ncbi run=a ckpt_path=b", r"run and ckpt_path contradict",
+    ),
+}  # fmt: skip
+# and what files and folders do not hold
+OF_FILES = {
+    "nothing left to train on": ("train.py", "data.split.test=24", r"test=24.*nothing is left"),
+    "no corpus": ("train.py", "data.path={out}/none", r"out/none: corpus maccrobat is not there"),
+    "an official split that fits nothing": (
+        "train.py", "data=brat data.path={corpora}/maccrobat2020 +data.parts.train=*tarin*",
+        r"no file is of a part of the corpus's own split \(train: \*tarin\*\); correct data\.parts",
+    ),
+    "only a test part": (
+        "train.py", "data=ncbi data.path={corpora}/ncbi_disease/NCBItestset_corpus.txt",
+        r"no document is left to train on; give the whole corpus",
+    ),
+    "a part of a corpus without parts": (
+        "train.py", "eval_dataset=maccrobat eval_dataset.part=test hub_mirror={hub}",
+        r"eval_dataset\.part=test: maccrobat has no parts",
+    ),
     "corpus of another format": (
         "train.py", "data=ncbi data.path={corpora}/maccrobat2020", r"maccrobat2020.*no file match",
     ),
-    "sweep without -m": ("train.py", "model=biobert,bioformer", r"biobert,bioformer.*--multirun"),
     "a model nobody has": (
         "train.py", "model=biobert hub_mirror={out}",
         r"dmis-lab/biobert-v1.1 .*hub_mirror=.*no such folder.*hub cache: not there; "
@@ -103,9 +120,6 @@ ERRORS = {
     "a mirror without weights": (
         "train.py", "model=biobert hub_mirror={bare}",
         r"no weights \(model.safetensors.*model\.weights=random needs none",
-    ),
-    "own documents after training": (
-        "train.py", "eval_dataset=val", r"eval_dataset: .* are scored anyway; .* another corpus",
     ),
     "a label map for other types": (
         "train.py", "data=maccrobat eval_dataset=bc5cdr hub_mirror={hub} eval_dataset/label_map="
@@ -121,36 +135,29 @@ ERRORS = {
         r"maccrobat2018_2020: not there; hub: ktgiahieu/.*: HF_HUB_OFFLINE is set\); put it",
     ),
     "no path": ("train.py", "data=brat", r"corpus brat: path is not set; give the folder"),
-    "added option": ("train.py", "+trainer.max_epoch=3", r"trainer\.max_epoch: .*max_epochs"),
-    "unknown dataset": ("evaluate.py", "eval_dataset=nbci", r"nbci: .*maccrobat, ncbi"),
-    "unknown label map": (
-        "evaluate.py", "eval_dataset=ncbi eval_dataset/label_map=x", r"label_map=x: .*disease_join",
-    ),
-    "misspelt option of evaluation": ("evaluate.py", "eval_dataset=val rum=x", r"rum: .*run"),
     "no run": ("evaluate.py", "eval_dataset=ncbi", r"no run .*out/; train one, or give"),
     "no such run": ("evaluate.py", "eval_dataset=val run={out}/x", r"out/x: there is no such fold"),
     "not a run": ("evaluate.py", "eval_dataset=val run={hub}", r"hub.* is not the folder of a run"),
     "no such checkpoint": (
         "evaluate.py", "eval_dataset=ncbi ckpt_path={out}/x.ckpt", r"x\.ckpt: there is no such file"
     ),
-    "run and checkpoint": (
-        "evaluate.py", "eval_dataset=ncbi run=a ckpt_path=b", r"run and ckpt_path contradict",
-    ),
 }  # fmt: skip
+ERRORS = OF_OPTIONS | OF_FILES
 
 
 @pytest.fixture(scope="module")
 def errors(
     start: Start, corpora: Path, mirror: Path, bare: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Path, "Future[Ended]"]]:
-    """Each wrong command with its output folder, all of them started, none of them with torch."""
+    """Each wrong command with its output folder, all of them started, none of them with torch, and
+    those whose options are wrong without numpy."""
     started = {}
     for name, (verb, options, _) in ERRORS.items():
         out = tmp_path_factory.mktemp("wrong") / "out"
         out.mkdir()
         places = {"out": out, "hub": mirror, "bare": bare, "corpora": corpora}
         args = [f"output_dir={out}", *options.format(**places).split()]
-        started[name] = out, start(verb, *args, torch=False)
+        started[name] = out, start(verb, *args, torch=False, numpy=name in OF_FILES)
     return started
 
 

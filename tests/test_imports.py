@@ -15,7 +15,8 @@ ORDER = [
     "corpora.tags", "corpora.conversion", "corpora.bigbio", "corpora.brat", "corpora.conll",
     "corpora.jsonl", "corpora.pubtator", "corpora.token_rows", "corpora.writers", "corpora",
     "labels", "id_files", "input_rows", "inputs", "shards", "duplicates", "leaks", "stratify",
-    "split", "predictions", "prediction_files", "system_output", "scoring", "scoring.matching",
+    "split_options", "split",
+    "predictions", "prediction_files", "system_output", "scoring", "scoring.matching",
     "scoring.label_map", "scoring.semeval", "scoring.bootstrap", "scoring.token_scores",
     "scoring.selection", "scoring.rulers", "scoring.errors",
     "scoring.mentions", "scoring.confidence", "scoring.calibration", "scoring.temperature",
@@ -23,15 +24,15 @@ ORDER = [
     "scoring.type_matrix", "scoring.mending", "scoring.alignment", "data_report",
     "schema", "hydra_errors", "config", "runs", "interruption", "ranks", "sweeps", "launch",
     "pretrained", "hub", "download", "releases", "sources", "resume", "factors", "parts", "gold",
-    "sharing", "windows", "decoding", "reach", "encoding_report", "analysis", "pools", "progress",
-    "hardware", "cpu_kernels", "encoder", "layer_decay", "datamodule", "module", "inference",
-    "cost",
-    "checkpoints", "training", "published", "exported", "onnx_model", "export_check", "systems",
-    "system_names", "evaluation_files", "comparison", "trained_runs", "report", "report.templates",
-    "report.annotated", "output_formats", "output_folder", "tagger", "annotation", "ray_engine",
-    "report.tables",
-    "report.plots", "report.browser", "report.page", "report.overview", "model_card", "evaluation",
-    "wandb_run", "tracking", "estimate", "repetition",
+    "sharing", "windows", "token_cache", "decoding", "reach", "encoding_report", "analysis",
+    "pools", "progress", "hardware", "cpu_kernels", "encoder", "layer_decay", "datamodule",
+    "module", "inference", "cost", "checkpoints", "training", "published", "exported",
+    "onnx_model", "export_check", "systems", "system_names", "evaluation_files", "comparison",
+    "trained_runs", "report", "report.templates", "report.annotated", "output_formats",
+    "output_folder", "tagger", "annotation", "ray_engine", "report.tables", "report.plots",
+    "report.browser", "report.page", "report.overview", "model_card", "evaluation", "wandb_run",
+    "tracking", "estimate", "repetition", "verbs", "verbs.train", "verbs.evaluate",
+    "verbs.predict", "verbs.report", "verbs.export",
 ]  # fmt: skip
 WITHOUT_TORCH = ORDER[: ORDER.index("analysis") + 1]
 
@@ -68,5 +69,13 @@ def test_no_torch_before_it_is_needed() -> None:
     names = ", ".join(f"medner.{module}" for module in WITHOUT_TORCH)
     heavy = "{'torch', 'transformers', 'tokenizers', 'pytorch_lightning', 'sklearn', 'wandb'}"
     program = f"import sys, {names}; sys.exit(str({heavy} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "report", "export"])
+def test_a_verb_starts_with_what_its_options_need_alone(verb: str) -> None:
+    heavy = "{'numpy', 'huggingface_hub', 'pyarrow', 'datasets', 'torch', 'wandb', 'jinja2'}"
+    program = f"import sys, {verb}; sys.exit(str({heavy} & set(sys.modules) or ''))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr.strip() == ""

@@ -20,8 +20,8 @@ def test_a_document_s_digest_cannot_be_guessed_from_its_id() -> None:
 
 
 PRIVATE = {
-    "output_dir", "corpora_dir", "hub_mirror", "run", "repeat", "ckpt_path", "model.name",
-    "hf_model", "predictions",
+    "output_dir", "corpora_dir", "token_cache", "hub_mirror", "run", "repeat", "ckpt_path",
+    "model.name", "hf_model", "predictions",
     "logger.wandb.project", "logger.wandb.entity",
     *(f"{data}.{option}" for data in ("data", "eval_dataset") for option in (
         "path", "parts", "homepage", "release.folder", "release.hub",

@@ -19,7 +19,8 @@ from medner.documents import Document, Entity, entity_types
 from medner.duplicates import find_groups
 from medner.errors import ConfigError, UserError
 from medner.id_files import check_known, read_ids
-from medner.split import Split, check_options, make_split
+from medner.split import Split, make_split
+from medner.split_options import check_options
 
 
 @cache
