@@ -59,7 +59,7 @@ data_report.json, metrics.json, predictions/, checkpoints/ and evaluations/. The
   python train.py data=maccrobat model=offline/minilm experiment=minilm
   python train.py --help                            # every option
 
-README.md says how to read the numbers, docs/own_corpus.md how to use notes of your own.
+README.md says what the numbers mean, docs/own_corpus.md how to use notes of your own.
 endef
 export NEXT
 
