@@ -167,7 +167,7 @@ def test_rows_of_each_kind_give_the_same_predictions(
         out = tmp_path / f"out{path.suffix}"
         run(
             "predict.py", f"input={path}", f"output={out}", f"output_dir={runs}",
-            "text_column=body", "id_column=note",
+            "text_column=body", "id_column=note", "trainer.precision=32",
         ).well()  # fmt: skip
         found.append((out / "predictions.jsonl").read_bytes())
     assert found[0] == found[1] == found[2]
@@ -182,7 +182,7 @@ def test_rows_of_each_kind_give_the_same_predictions(
     (shards / "2.jsonl").write_text("".join(lines[5:]))
     run(
         "predict.py", f"input={shards}", f"output={tmp_path}/all", f"output_dir={runs}",
-        "text_column=body", "id_column=note", "format=parquet",
+        "text_column=body", "id_column=note", "trainer.precision=32", "format=parquet",
     ).well()  # fmt: skip
     table = pyarrow.parquet.read_table(tmp_path / "all" / "predictions.parquet")
     assert table["document"].to_pylist() == [each.id for each in given]
