@@ -167,14 +167,14 @@ def test_rows_of_each_kind_give_the_same_predictions(
         out = tmp_path / f"out{path.suffix}"
         run(
             "predict.py", f"input={path}", f"output={out}", f"output_dir={runs}",
-            "text_column=body", "id_column=note",
+            "text_column=body", "id_column=note", "trainer.precision=32",
         ).well()  # fmt: skip
         found.append((out / "predictions.jsonl").read_bytes())
     assert found[0] == found[1] == found[2]
     predictions = read_predictions(tmp_path / "out.csv" / "predictions.jsonl", given)
     assert [prediction.document for prediction in predictions] == [each.id for each in given]
     assert sum(len(prediction.spans) for prediction in predictions) > 100
-    # and of files beside each other, as one stream
+    # and of files beside each other; what is predicted together has a say in the last digits
     shards = tmp_path / "shards"
     shards.mkdir()
     lines = (tmp_path / "rows" / "rows.jsonl").read_text().splitlines(keepends=True)
@@ -182,12 +182,13 @@ def test_rows_of_each_kind_give_the_same_predictions(
     (shards / "2.jsonl").write_text("".join(lines[5:]))
     run(
         "predict.py", f"input={shards}", f"output={tmp_path}/all", f"output_dir={runs}",
-        "text_column=body", "id_column=note", "format=parquet",
+        "text_column=body", "id_column=note", "trainer.precision=32", "format=parquet",
     ).well()  # fmt: skip
     table = pyarrow.parquet.read_table(tmp_path / "all" / "predictions.parquet")
     assert table["document"].to_pylist() == [each.id for each in given]
     confidences = [span["confidence"] for row in table["spans"].to_pylist() for span in row]
-    assert confidences == [span.confidence for each in predictions for span in each.spans]
+    expected = [span.confidence for each in predictions for span in each.spans]
+    assert confidences == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_page_to_look_at(run: Run, runs: Path, notes: Path, tmp_path: Path) -> None:
