@@ -22,7 +22,7 @@ from medner.runs import LAST
 from medner.schema import PROJECT
 
 NO_END = "it has not ended: still at work, or killed"
-_JOBS = "jobs"  # in the sweep's folder
+_JOB = "job_{}.json"  # in the sweep's folder
 _BEST = "optimization_results.yaml"  # Optuna's sweeper writes it
 
 
@@ -42,7 +42,7 @@ class Record:
 
     def __init__(self, settings: DictConfig) -> None:
         """``settings`` are Hydra's own of the job."""
-        self._path = Path(settings.sweep.dir, _JOBS, f"{settings.job.num}.json").absolute()
+        self._path = Path(settings.sweep.dir, _JOB.format(settings.job.num)).absolute()
         self._job = {
             "folder": settings.runtime.output_dir,
             "overrides": list(settings.overrides.task),
@@ -63,10 +63,14 @@ class Sweep:
     folder: Path
     overrides: tuple[str, ...]  # the command line's
 
+    def records(self) -> list[Path]:
+        """The files in which its jobs say of themselves, by number."""
+        paths = self.folder.glob(_JOB.format("*"))
+        return sorted(paths, key=lambda path: int(path.stem.rpartition("_")[2]))
+
     def jobs(self) -> list[Ended]:
         """Those that have begun, by number."""
-        paths = sorted((self.folder / _JOBS).glob("*.json"), key=lambda path: int(path.stem))
-        records = [read_json(path) for path in paths]
+        records = [read_json(path) for path in self.records()]
         return [
             Ended(Path(record["folder"]), tuple(record["overrides"]), record["failure"],
                 record["code"])
@@ -99,7 +103,8 @@ class Multirun(Callback):
         settings = config.hydra
         sweep = Sweep(Path(settings.sweep.dir).absolute(), tuple(settings.overrides.task))
         Multirun.begun = sweep
-        shutil.rmtree(sweep.folder / _JOBS, ignore_errors=True)  # of an earlier one in this folder
+        for path in sweep.records():  # of an earlier one in this folder
+            path.unlink()
         launcher = settings.runtime.choices["hydra/launcher"]
         if settings.runtime.choices["hydra/sweeper"] == "optuna":
             _prepare_optuna(config, sweep.overrides)
