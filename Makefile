@@ -29,7 +29,7 @@ lint: install  ## style and common mistakes
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-test: lint  ## lint, then all tests but the slow ones, on two cores: six minutes
+test: lint  ## lint, then all tests but the slow ones, on two cores: nine minutes
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 browser:  # the pages are tried in a real one
@@ -39,7 +39,7 @@ browser:  # the pages are tried in a real one
 			chromium chromium-driver >/dev/null; \
 	} || { echo "error: the slow tests need chromium and chromedriver (Debian: chromium-driver)"; exit 1; }
 
-test-slow: install browser  ## the slow tests: kills, and every command that the pages show: ten minutes
+test-slow: install browser  ## the slow tests: kills, and every command that the pages show: twenty minutes
 	.venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 fuzz: install  ## hostile input, 20,000 cases a reader and more: make fuzz SEED=7 CASES=1000
