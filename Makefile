@@ -3,6 +3,7 @@
 # CPU-only Linux: make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 ARGS ?= experiment=minilm model=offline/minilm
+CORPORA ?= corpora
 CASES ?= 20000
 SEED ?= 0
 
@@ -11,7 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart lint test browser test-slow fuzz train repro clean
+.PHONY: help install quickstart lint test browser test-slow fuzz bench train repro clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +46,14 @@ test-slow: install browser  ## the slow tests: kills, and every command that the
 fuzz: install  ## hostile input, 20,000 cases a reader and more: make fuzz SEED=7 CASES=1000
 	MEDNER_FUZZ_CASES=$(CASES) MEDNER_FUZZ_SEED=$(SEED) \
 		.venv/bin/python -m pytest tests/test_fuzz.py --numprocesses 2 --dist worksteal
+
+# twenty minutes on two cores; scaling.py, to a hundred thousand documents, is run by itself
+bench: install  ## what is fast, and beside what: make bench RUN=runs/FOLDER CORPORA=corpora > bench.md
+	@.venv/bin/python bench/wait.py && echo
+	@.venv/bin/python bench/training_step.py && echo
+	@.venv/bin/python bench/training.py $(ARGS) data.split.test=20 trainer.max_epochs=2 && echo
+	@.venv/bin/python bench/inference.py '$(RUN)' && echo
+	@.venv/bin/python bench/inference.py '$(RUN)' '$(CORPORA)/bc5cdr/CDR_TestSet.PubTator.txt'
 
 define NEXT
 

@@ -49,7 +49,7 @@ def cpu_seconds(command: list[str]) -> float:
 
 def beside_bare_hydra() -> None:
     """The least of each in turns: what else runs on the machine only adds to it."""
-    from medner.tables import aligned
+    from machine import machine, markdown
 
     # those in conf/ name a class of MedNER, which bare Hydra would import
     loggers = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled", "hydra.run.dir=."]
@@ -61,7 +61,7 @@ def beside_bare_hydra() -> None:
             theirs.append(cpu_seconds([sys.executable, __file__, "bare", *words, *loggers]))
         ratio = min(ours) / min(theirs)
         rows.append((name, f"{min(ours):.2f}", f"{min(theirs):.2f}", f"{ratio:.2f}"))
-    print(aligned(rows))
+    print(f"## The wait for an answer\n\n{machine()}\n\n{markdown(rows)}")
 
 
 def first_step() -> None:
