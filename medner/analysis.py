@@ -16,7 +16,8 @@ from medner.errors import UserError
 from medner.factors import as_trained
 from medner.files import read_json
 from medner.gold import Gold
-from medner.parts import own_parts
+from medner.leaks import Leak, leak_caveat
+from medner.parts import own_leaks, own_parts
 from medner.prediction_files import read_predictions
 from medner.predictions import Prediction
 from medner.reach import Reach, reach_lines
@@ -44,12 +45,14 @@ log = logging.getLogger(__name__)
 class Training:
     """What the run behind a system tells: its training documents, how its confidences are to be
     taken, and how its validation documents were scored after each epoch (see :func:`read_epochs`);
-    None where it does not. ``confidence`` is the name that was asked for."""
+    None where it does not. ``confidence`` is the name that was asked for; ``leaks`` are those of
+    the run's split."""
 
     documents: Sequence[Document] | None = None
     calibrator: Calibrator | None = None
     confidence: str | None = None
     epochs: NDArray[np.int64] | None = None
+    leaks: Sequence[Leak] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def analyse(
     scores = score(documents, found)
     sections: dict[str, tuple[Any, list[str]]] = {
         "intervals": _intervals(scores, documents, found),
+        "leak": _leak(gold, training),
         "matching": _matching(documents, found),
         "tokens": _tokens(gold, predictions),
     }
@@ -121,20 +125,20 @@ def read_training(run: Path | None, corpora_dir: str, confidence: str | None) ->
     """
     if run is None:
         return Training(confidence=confidence)
-    epochs = read_epochs(run)
+    epochs, leaks = read_epochs(run), own_leaks(run)
     calibrator = read_calibrator(run)
     try:
         data = load_config(run).data
         _, parts = own_parts(run, data, corpora_dir)
     except UserError as error:
         log.info("the documents that the run was trained on are not known: %s", error)
-        return Training(calibrator=calibrator, confidence=confidence, epochs=epochs)
+        return Training(calibrator=calibrator, confidence=confidence, epochs=epochs, leaks=leaks)
     name = confidence or (calibrator.confidence if calibrator else DEFAULT)
     fits = calibrator is not None and calibrator.confidence == name
     if not fits and predictions_of(run, "validation").is_file():
         calibrator = fit_calibrator(run, parts["validation"], name)
     trained = as_trained(parts, data)["train"]
-    return Training(trained, calibrator, confidence, epochs)
+    return Training(trained, calibrator, confidence, epochs, leaks)
 
 
 def read_epochs(run: Path) -> NDArray[np.int64] | None:
@@ -202,6 +206,12 @@ def _intervals(
 
 def _interval_record(interval: bootstrap.Interval) -> list[float]:
     return [interval.low, interval.high]
+
+
+def _leak(gold: Gold, training: Training) -> tuple[str | None, list[str]]:
+    """What is to be known of scores on the run's own documents; None of those that do not leak."""
+    caveat = leak_caveat(leak for leak in training.leaks if leak.part == gold.name)
+    return caveat or None, [caveat] if caveat else []
 
 
 def _matching(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from medner.errors import UserError
 from medner.evaluation_files import Evaluation, folds_together
+from medner.leaks import Leak
 from medner.scoring import bootstrap
 from medner.scoring.matching import Counts
 
@@ -21,12 +22,14 @@ class Row:
     ``difference`` is that to the comparison's ``reference``, with ``p`` as Holm corrects it; None
     for the reference itself, and as the interval where documents are too few. ``accuracy`` is that
     of tokens, where the system tells them; ``types`` has the F1 of each type, ``rulers`` that under
-    each that all its runs know, ``model`` the
-    encoder's name on the hub and ``corpus`` what it was trained on, None of other systems."""
+    each that all its runs know, ``leaks`` what these documents share with what the runs had seen,
+    ``model`` the encoder's name on the hub and ``corpus`` what it was trained on, None of other
+    systems. Of its ``runs`` there are ``seeds`` on each fold."""
 
     system: str
     label_map: str
     runs: int
+    seeds: int
     precision: float
     recall: float
     f1: float
@@ -34,6 +37,7 @@ class Row:
     accuracy: float | None
     types: Mapping[str, float]
     rulers: Mapping[str, float]
+    leaks: tuple[Leak, ...]
     model: str | None
     corpus: str | None
     interval: bootstrap.Interval | None = None
@@ -147,6 +151,7 @@ def _row(group: Sequence[Evaluation]) -> Row:
         system=first.system,
         label_map=first.label_map,
         runs=len(runs),
+        seeds=len(group),
         precision=_mean(group, lambda one: one.precision),
         recall=_mean(group, lambda one: one.recall),
         f1=_mean(group, lambda one: one.f1),
@@ -161,6 +166,7 @@ def _row(group: Sequence[Evaluation]) -> Row:
             for name in first.rulers
             if all(name in one.rulers for one in group)
         },
+        leaks=first.leaks,  # seeds have the same split
         model=first.model,
         corpus=first.corpus,
     )

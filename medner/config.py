@@ -1,11 +1,10 @@
-"""What makes a configuration right, and who decides where several have a say.
+"""What makes a configuration right.
 
 Imported before everything heavy, so that a wrong option is told within a second.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import fields
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,6 +17,7 @@ from medner.corpora.errata import ERRATA
 from medner.errors import ConfigError
 from medner.hydra_errors import either, explain
 from medner.inputs import KINDS
+from medner.resolution import resolve
 from medner.schema import (
     EvaluateConfig,
     ExportConfig,
@@ -25,7 +25,6 @@ from medner.schema import (
     PredictConfig,
     ReportConfig,
     TrainConfig,
-    TrainingOptions,
 )
 from medner.split_options import PARTS, check_options
 
@@ -34,6 +33,7 @@ PRECISIONS = (
     "16", "bf16", "32", "64", "16-mixed", "bf16-mixed",
     "16-true", "bf16-true", "32-true", "64-true",
 )  # fmt: skip
+INT8 = "int8"  # of prediction alone, on a CPU
 # Names of what is defined where numpy is needed; tests hold them to it.
 FLATTEN = ("longest_first", "most_kept")  # which of overlapping entities train
 SUBTOKENS = ("bio", "copied")  # how the tokens of a word are tagged
@@ -102,7 +102,7 @@ def check(config: DictConfig) -> None:
         if value is not None and value not in choices:
             raise ConfigError(f"{key}={value}: takes {either(choices)}")
     for key, value in leaves(config):
-        _check_value(key, value)
+        _check_value(key, value, training="data" in config)
     if "data" in config:
         if own:
             raise ConfigError(
@@ -203,7 +203,7 @@ def _check_names(config: DictConfig) -> None:
         raise ConfigError(explain(error)) from None
 
 
-def _check_value(key: str, value: Any) -> None:
+def _check_value(key: str, value: Any, training: bool) -> None:
     name = key.rpartition(".")[2]
     if name in _PATHS and value == "":
         raise ConfigError(f"{key}= is empty; give a path, or {key}=null")
@@ -217,8 +217,9 @@ def _check_value(key: str, value: Any) -> None:
         raise ConfigError(f"{key}={value}: takes a share from 0 to below 1")
     if name == "layer_decay" and not 0 < value <= 1:
         raise ConfigError(f"{key}={value}: takes a number above 0, up to 1")
-    if name == "precision" and value not in PRECISIONS:
-        raise ConfigError(f"{key}={value}: takes {either(PRECISIONS)}")
+    precisions = PRECISIONS if training else (*PRECISIONS, INT8)
+    if name == "precision" and value not in precisions:
+        raise ConfigError(f"{key}={value}: takes {either(precisions)}")
     if name == "accelerator" and value not in ACCELERATORS:
         raise ConfigError(f"{key}={value}: takes {either(ACCELERATORS)}")
 
@@ -236,7 +237,7 @@ def _check_split(config: DictConfig) -> None:
         check_options(
             seed=split.seed,
             validation=split.validation,
-            test=split.test,
+            test=split.test or 0,
             folds=split.folds,
             fold=split.fold,
             test_ids=split.test_ids,
@@ -288,82 +289,6 @@ def _check_window(window: DictConfig) -> None:
         raise ConfigError(
             f"window.context={window.context}: takes 0 to {most} with window.length={window.length}"
         )
-
-
-def uses_official_split(config: DictConfig) -> bool:
-    """Whether to take the corpus's own parts: if it has some, and nothing else is asked for."""
-    split = config.data.split
-    if split.official is not None:
-        return split.official
-    return bool(config.data.parts) and not (split.test or split.folds or split.test_ids)
-
-
-def resolve(
-    config: DictConfig, proposed: HardwareConfig, given_by: str = "command line"
-) -> list[str]:
-    """Settle every training option in place, under ``trainer``; the one place where this is done.
-
-    Command line, then experiment, then hardware, then model, then default; of the precision the
-    hardware says nothing where it is a part of the experiment.
-
-    Args:
-        config: a checked :class:`TrainConfig`.
-        proposed: ``config.hardware``, or what it stands for on this machine.
-        given_by: who has set the options that are set.
-
-    Returns:
-        A line for each option: its value and who decided.
-
-    Raises:
-        ConfigError: if a batch asked for on the command line does not divide the effective batch.
-    """
-    proposers = {
-        given_by: config.trainer,
-        "experiment": config.experiment or {},
-        f"hardware {proposed.name}": OmegaConf.structured(proposed),
-        f"model {config.model.label}": config.model,
-        "default": config.trainer.default,
-    }
-    lines = []
-    for option in ("accelerator", *(option.name for option in fields(TrainingOptions))):
-        proposals = {who: values.get(option) for who, values in proposers.items()}
-        if option == "precision" and config.experiment and config.experiment.own_precision:
-            proposals.pop(f"hardware {proposed.name}")
-        who = next((who for who, value in proposals.items() if value is not None), "default")
-        config.trainer[option] = proposals[who]
-        if option == "device_batch":
-            who = _fit_device_batch(config.trainer, who)
-        lines.append(f"trainer.{option}={config.trainer[option]}  ({who})")
-    return lines
-
-
-def _fit_device_batch(trainer: DictConfig, who: str) -> str:
-    """Make the device batch a divisor of the effective batch, or of a device's share in it."""
-    effective, device = trainer.effective_batch, trainer.device_batch
-    devices = trainer.devices * trainer.nodes
-    if effective % devices:
-        raise ConfigError(
-            f"trainer.effective_batch={effective}: takes a multiple of {devices}, for it is shared "
-            "by trainer.devices on each of trainer.nodes"
-        )
-    share = effective // devices
-    if device is None or (device > effective and who != "command line"):
-        trainer.device_batch = share
-        if device is None:
-            return "the effective batch" if devices == 1 else "its share of the effective batch"
-        return f"{who}: {device}, more than effective"
-    if effective % device and who == "command line":
-        raise ConfigError(
-            f"trainer.device_batch={device}: takes a divisor of "
-            f"trainer.effective_batch={effective}, for which it accumulates"
-        )
-    trainer.device_batch = divisor(share, device)
-    return who if trainer.device_batch == device else f"{who}: {device}, made a divisor"
-
-
-def divisor(number: int, at_most: int) -> int:
-    """The largest divisor of ``number`` that is at most ``at_most``."""
-    return next(size for size in range(at_most, 0, -1) if number % size == 0)
 
 
 def leaves(config: DictConfig, prefix: str = "") -> Iterable[tuple[str, Any]]:

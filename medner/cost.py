@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from medner.cpu_kernels import give_back_freed_memory
 from medner.datamodule import Batch
 
 _CLEAR = Path("/proc/self/clear_refs")
@@ -86,7 +87,9 @@ def reset_peak_memory(on_card: bool) -> None:
     """Forget the peak so far, where the system can: a sweep trains one model after the other."""
     if on_card:
         torch.cuda.reset_peak_memory_stats()
-    elif _CLEAR.exists():
+        return
+    give_back_freed_memory()
+    if _CLEAR.exists():
         with suppress(OSError):  # some containers forbid it
             _CLEAR.write_text("5")  # proc(5): resets the peak resident set size
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from medner.corpora.conversion import REBUILT
 from medner.documents import Document
 from medner.id_files import count
 from medner.predictions import Prediction
@@ -178,25 +177,19 @@ def _losses(report: Mapping[str, Any]) -> str:
 
 
 def _conversion_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """What the files hold, and what the hub's conversion left there: of all of a corpus that was
-    rebuilt by its rule, or of the training part."""
-    read = report["encoding"]["entities"]
+    """What the files hold, and what the hub's conversion left there."""
+    read, lost = report["encoding"]["entities"], report["lost_to_conversion"]
     files, conversion = "in the files", "lost to the conversion"
     documents = report["training_part"]["documents"]
     if documents["trained"] > documents["as_split"]:
         files += ", copies counted"
     if report["skipped"]:
         files += f", {count(len(report['skipped']), 'document')} aside"
-    of_corpus = report["passed_over"].get("entities", 0)
-    of_part = dict.fromkeys(read, 0) | {"train": report["training_part"]["lost_to_conversion"]}
-    all_read, lost = sum(read.values()), of_corpus + of_part["train"]
-    empty = [""] * len(read)
-    if of_corpus:  # of its parts it is not known
-        return [(files, str(all_read + lost), *empty), (conversion, str(lost), *empty)]
-    held = (files, *map(str, (all_read + lost, *(read[part] + of_part[part] for part in read))))
-    if report["corpus"] == REBUILT:  # the hub's own
-        return [held, (f"{conversion}: not known", "", *empty)]
-    return [held, (conversion, *map(str, (lost, *(of_part[part] for part in read))))]
+    held = [number + lost.get(part, 0) for part, number in read.items()]
+    rows = [(files, *map(str, (sum(held), *held)))]
+    if not lost:
+        return [*rows, (f"{conversion}: not known", *[""] * (1 + len(read)))]
+    return [*rows, (conversion, *map(str, (sum(lost.values()), *(lost[part] for part in read))))]
 
 
 def _examples(losses: Sequence[Mapping[str, Any]], documents: Iterable[Document]) -> list[str]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from medner import system_names
 from medner.errors import UserError
 from medner.files import read_json
+from medner.leaks import Leak, united
+from medner.parts import own_leaks
 from medner.runs import ANALYSIS, BEST, CONFIG, LOG, METRICS, find_run, label, load_config, newest
 from medner.scoring.matching import Counts
 from medner.scoring.rulers import SELECTION, f1_by_ruler
@@ -30,9 +32,10 @@ class Evaluation:
     which order; ``counts`` (documents, 1, 3) are gold, predicted and correct; ``types`` are summed
     over documents; ``accuracy`` is that of tokens, where the system tells them. ``fold`` is the
     number of the run's in a cross-validation; ``runs_f1`` has the F1 of the run, or of each of the
-    folds; ``rulers`` that under other rulers (see ``f1_by_ruler``), where it is known. ``run`` is
-    the folder of the training, ``model`` its encoder's name on the hub and ``corpus`` what it was
-    trained on; None of other systems.
+    folds; ``rulers`` that under other rulers (see ``f1_by_ruler``), where it is known. ``leaks``
+    are those of the run's split if the documents are of it. ``run`` is the folder of the training,
+    ``model`` its encoder's name on the hub and ``corpus`` what it was trained on; None of other
+    systems.
     """
 
     system: str
@@ -48,6 +51,7 @@ class Evaluation:
     fold: int | None
     runs_f1: tuple[float, ...]
     rulers: Mapping[str, float]
+    leaks: tuple[Leak, ...]
     run: Path | None
     model: str | None
     corpus: str | None
@@ -142,12 +146,26 @@ def folds_together(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     kept: list[Evaluation] = []
     validations: dict[tuple, list[Evaluation]] = defaultdict(list)
     for one in evaluations:
-        # elsewhere each fold's model is scored on the same documents, as another seed's would be
-        if one.fold is not None and one.data == f"{one.corpus} test":
+        if _of_a_fold(one):
             validations[one.system, one.label_map, one.seed].append(one)
         else:
             kept.append(one)
     return kept + [_together(folds) for folds in validations.values()]
+
+
+def _of_a_fold(one: Evaluation) -> bool:
+    """Elsewhere each fold's model is scored on the same documents, as another seed's would be."""
+    return one.fold is not None and one.data == f"{one.corpus} test"
+
+
+def not_pooled(evaluations: Iterable[Evaluation]) -> list[str]:
+    """What folds that are counted together lack."""
+    told = dict.fromkeys(one.system for one in evaluations if _of_a_fold(one) and one.rulers)
+    return [
+        f"{system}: F1 under other rulers is of each fold alone, and left out here, for its counts "
+        "are not kept: python evaluate.py eval_dataset=test rulers=true run=FOLDER"
+        for system in told
+    ]
 
 
 def _together(folds: list[Evaluation]) -> Evaluation:
@@ -174,7 +192,8 @@ def _together(folds: list[Evaluation]) -> Evaluation:
         types=types,
         accuracy=None,  # tokens of each fold are not counted here
         fold=None,
-        rulers={},
+        rulers={},  # nor are the counts under each
+        leaks=united(leak for one in folds for leak in one.leaks),
         runs_f1=tuple(one.overall.f1 for one in folds),
     )
 
@@ -209,10 +228,15 @@ def _read(folder: Path) -> Evaluation:
         fold=config.data.split.fold if config else None,
         runs_f1=(_sum(counts).f1,),
         rulers=f1_by_ruler(analysis["rulers"]) if analysis.get("rulers") else {},
+        leaks=_leaks(run, metrics["data"]) if own else (),
         run=run if config else None,
         model=config.model.name if config else None,
         corpus=config.data.name if config else None,
     )
+
+
+def _leaks(run: Path, part: str) -> tuple[Leak, ...]:
+    return tuple(leak for leak in own_leaks(run) if leak.part == part)
 
 
 def _sum(counts: NDArray[np.int64]) -> Counts:

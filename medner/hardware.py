@@ -34,7 +34,7 @@ def propose(hardware: DictConfig, accelerator: str | None, devices: int = 1) -> 
     wanted = accelerator or proposed.accelerator or "auto"
     by = f"trainer.accelerator={accelerator}" if accelerator else f"hardware={proposed.name}"
     check_card(wanted, by, devices)
-    on_card = wanted != "cpu" and _card()
+    on_card = wanted != "cpu" and has_card()
     proposed = replace(proposed, accelerator=proposed.accelerator or ("gpu" if on_card else "cpu"))
     if proposed.name != "auto":
         return proposed
@@ -44,7 +44,7 @@ def propose(hardware: DictConfig, accelerator: str | None, devices: int = 1) -> 
         device_batch = _windows(torch.cuda.get_device_properties(0).total_memory)
     else:
         name = platform.processor() or platform.machine()
-        precision = "bf16-mixed" if _BF16 & _cpu_flags() else None
+        precision = cpu_precision()
         device_batch = None
     return replace(
         proposed,
@@ -57,12 +57,13 @@ def propose(hardware: DictConfig, accelerator: str | None, devices: int = 1) -> 
 def check_card(accelerator: str, asked: str, devices: int = 1) -> None:
     """ConfigError if ``accelerator`` is a card and there is none, or fewer cards than ``devices``;
     ``asked`` is the user's word."""
-    if accelerator == "gpu" and not _card():
+    if accelerator == "gpu" and not has_card():
         raise ConfigError(
             f"{asked}: torch finds no graphics card here; take hardware=auto, or "
             "trainer.accelerator=cpu"
         )
-    if accelerator != "cpu" and _card() and devices > (cards := max(1, torch.cuda.device_count())):
+    cards = max(1, torch.cuda.device_count())
+    if accelerator != "cpu" and has_card() and devices > cards:
         raise ConfigError(
             f"trainer.devices={devices}: torch finds {cards} cards here; take as many, or "
             "trainer.accelerator=cpu"
@@ -84,7 +85,7 @@ def out_of_memory(windows: int, length: int, precision: str) -> str:
     )
 
 
-def _card() -> bool:
+def has_card() -> bool:
     return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
@@ -99,6 +100,11 @@ def _windows(memory: int) -> int:
     """How many windows a card of so many bytes holds at once: a power of two."""
     fit = int((memory * _USED - _MODEL) / _WINDOW)
     return 2 ** (fit.bit_length() - 1) if fit > 0 else 1
+
+
+def cpu_precision() -> str | None:
+    """bf16 where the processor multiplies matrices in it; None: fp32 is as fast."""
+    return "bf16-mixed" if _BF16 & _cpu_flags() else None
 
 
 def _cpu_flags() -> set[str]:

@@ -10,12 +10,13 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 from tqdm import tqdm
 
-from medner.cpu_kernels import keep_freed_memory
+from medner.config import INT8
+from medner.cpu_kernels import keep_freed_memory, quantised
 from medner.datamodule import Batches, MicroBatch
 from medner.documents import Document
 from medner.encoder import TokenizerFiles, special_ids
-from medner.errors import OutOfMemoryError
-from medner.hardware import is_out_of_memory, out_of_memory
+from medner.errors import ConfigError, OutOfMemoryError
+from medner.hardware import cpu_precision, has_card, is_out_of_memory, out_of_memory
 from medner.module import NerModule
 from medner.pools import pools
 from medner.predictions import Prediction
@@ -30,21 +31,36 @@ warnings.filterwarnings("ignore", ".*is supported for historical reasons.*")
 class Predictor:
     """Predicts with a module, which it takes for itself.
 
+    On Linux its process keeps freed memory from then on (:func:`~medner.cpu_kernels
+    .keep_freed_memory`).
+
     Args:
         module: on the CPU.
-        precision: one of Lightning's, as ``trainer.precision``.
+        precision: one of Lightning's, as ``trainer.precision``, or int8: linear layers with weights
+            of 8 bits, the rest in bf16 where the processor has it.
         accelerator: ``auto``, ``cpu`` or ``gpu``; of several cards the first.
         device_batch: windows that it holds at once.
+
+    Raises:
+        ConfigError: if int8 is asked of a card.
     """
 
     def __init__(
         self, module: NerModule, precision: str, accelerator: str, device_batch: int
     ) -> None:
         keep_freed_memory()
+        computed_in = precision
+        if precision == INT8:
+            if accelerator != "cpu" and has_card():
+                raise ConfigError(
+                    "trainer.precision=int8: on a CPU only; give trainer.accelerator=cpu"
+                )
+            module.encoder = quantised(module.eval().encoder)
+            computed_in = cpu_precision() or "32-true"
         fabric = Fabric(
             accelerator=accelerator,
             devices=1,
-            precision=precision,
+            precision=computed_in,
             plugins=[LightningEnvironment()],  # not Slurm's, which would count the job's tasks
         )
         module.encoder = fabric.setup_module(module.eval().encoder)

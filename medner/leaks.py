@@ -14,6 +14,7 @@ from medner.duplicates import find_groups, merge_groups
 from medner.id_files import count, some
 
 TWIN = "a twin (nearly the same text, or the same group)"
+WORTHLESS = "scores on these say nothing about new documents"
 # the parts that a model, or the choice of its best epoch, has seen before it is scored on one
 _BEFORE = (("validation", "train"), ("test", "train"), ("test", "validation"))
 
@@ -73,24 +74,51 @@ def _twins(
     return dict(sorted(found.items()))
 
 
+def leaks_of(report: Mapping[str, Any]) -> tuple[Leak, ...] | None:
+    """What a run's data report says of its split; None where it is of an older program."""
+    saved = report["split"].get("leaks")
+    return None if saved is None else tuple(map(Leak.from_dict, saved))
+
+
+def united(leaks: Iterable[Leak]) -> tuple[Leak, ...]:
+    """Of the same parts of several folds, which share no document."""
+    found: dict[tuple[str, str], Leak] = {}
+    for leak in leaks:
+        own = (leak.part, leak.source)
+        before = found.get(own, Leak(*own, 0, {}))
+        twins = dict(sorted({**before.twins, **leak.twins}.items()))
+        found[own] = Leak(*own, before.documents + leak.documents, twins)
+    return tuple(found.values())
+
+
+def leak_shares(leaks: Iterable[Leak]) -> str:
+    """How much leaks, and from where, without an id: anybody may read it. Empty if nothing does."""
+    return ", ".join(
+        f"{_of(leak, f'{leak.part} document')} {'has' if len(leak.twins) == 1 else 'have'} "
+        f"{'a twin' if number else TWIN} in {leak.source}"
+        for number, leak in enumerate(leak for leak in leaks if leak.twins)
+    )
+
+
+def leak_caveat(leaks: Iterable[Leak]) -> str:
+    """What stands beside scores on the part whose leaks these are; empty if there are none."""
+    shares = leak_shares(leaks)
+    return f"The split leaks: {shares}; {WORTHLESS}." if shares else ""
+
+
 def leak_line(leaks: Sequence[Leak]) -> str:
     """How much leaks, and from where, with up to five pairs; or that nothing does."""
-    leaking = [leak for leak in leaks if leak.twins]
-    if not leaking:
+    shares = leak_shares(leaks)
+    if not shares:
         parts = list(dict.fromkeys(leak.part for leak in leaks))
         where = "another part" if len(parts) > 1 else "train"
         return f"no leak: no {' or '.join(parts)} document has a twin in {where}"
-    shares = [
-        f"{_of(leak, f'{leak.part} document')} {'has' if len(leak.twins) == 1 else 'have'} "
-        f"{'a twin' if number else TWIN} in {leak.source}"
-        for number, leak in enumerate(leaking)
-    ]
     pairs = [
         f"{id} ({leak.part}) and {twin} ({leak.source})"
-        for leak in leaking
+        for leak in leaks
         for id, twin in leak.twins.items()
     ]
-    return f"{', '.join(shares)}: {some(pairs)}"
+    return f"{shares}: {some(pairs)}"
 
 
 def _of(leak: Leak, noun: str) -> str:
@@ -126,5 +154,5 @@ def shared_line(leak: Leak) -> str:
     be = "is" if len(leak.twins) == 1 else "are"
     return (
         f"{_of(leak, 'document')} {be} in training, too (nearly the same text): {some(named)}; "
-        "scores on these say nothing about new documents"
+        f"{WORTHLESS}"
     )

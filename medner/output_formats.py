@@ -19,9 +19,8 @@ from medner.predictions import Prediction
 from medner.report.annotated import Pages
 
 _ROWS = 4096  # of a row group of Parquet
-_LONGEST_NAME = (
-    200  # bytes: most systems take 255, of which a file that is being written takes some
-)
+# bytes: most systems take 255, of which a file that is being written takes some
+_LONGEST_NAME = 200
 
 
 class Writer(Protocol):

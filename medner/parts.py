@@ -7,7 +7,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from medner.config import uses_official_split
 from medner.corpora import Corpus
 from medner.data_report import (
     corpus_lines,
@@ -20,13 +19,20 @@ from medner.data_report import (
 from medner.documents import Parts
 from medner.duplicates import find_groups
 from medner.errors import UserError
-from medner.factors import as_trained, describe_training, groups_of_copies, training_lines
+from medner.factors import (
+    as_trained,
+    describe_training,
+    groups_of_copies,
+    lost_to_conversion,
+    training_lines,
+)  # fmt: skip
 from medner.files import read_json
 from medner.id_files import check_known, read_groups, read_ids
-from medner.leaks import Leak, find_leaks, leak_line
+from medner.leaks import WORTHLESS, Leak, find_leaks, leak_line, leaks_of
 from medner.runs import DATA_REPORT, SPLIT
 from medner.sources import open_corpus
 from medner.split import Split, make_split
+from medner.split_options import TEST
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +62,21 @@ def read_and_split(config: DictConfig) -> tuple[Parts, Split, dict[str, Any]]:
     report["split"] = describe_split(split, corpus.documents, found, len(given), official)
     report["split"] |= describe_shared(parts, leaks)
     report["training_part"] = describe_training(as_split, parts, config.data)
+    report["lost_to_conversion"] = lost_to_conversion(as_split, parts, config.data)
     for line in (*corpus_lines(report), *training_lines(report["training_part"])):
         log.info("%s", line)
     judge(leaks, config, official)
     for line in mention_lines(report):
         log.info("%s", line)
     return parts, split, report
+
+
+def uses_official_split(config: DictConfig) -> bool:
+    """Whether to take the corpus's own parts: if it has some, and nothing else is asked for."""
+    split = config.data.split
+    if split.official is not None:
+        return split.official
+    return bool(config.data.parts) and not (split.test or split.folds or split.test_ids)
 
 
 def divide(
@@ -82,11 +97,12 @@ def divide(
             f"{data.path}: no file is of a part of the corpus's own split ({patterns}); "
             "correct data.parts, or divide anew with data.split.official=false"
         )
+    asked_for = 0 if official or wanted.folds or test_ids else wanted.test
     return make_split(
         corpus.documents,
         seed=wanted.seed,
         validation=wanted.validation,
-        test=wanted.test,
+        test=TEST if asked_for is None else asked_for,
         folds=wanted.folds,
         fold=wanted.fold,
         test_ids=test_ids,
@@ -102,14 +118,14 @@ def judge(leaks: Sequence[Leak], config: DictConfig, official: bool) -> None:
         official: the split is the corpus's own.
 
     Raises:
-        UserError: if it leaks, but for ``data.split.allow_leak`` and a dry run.
+        UserError: if it leaks, but for ``known_twins``, ``allow_leak`` and a dry run.
     """
+    wanted = config.data.split
     if not any(leak.twins for leak in leaks):
         log.info("%s", leak_line(leaks))
         return
-    wanted = config.data.split
-    if wanted.allow_leak:
-        warn_of_leaks(leaks)
+    if wanted.allow_leak or _known(leaks, wanted):
+        warn_of_leaks(leaks, wanted)
         return
     remedies = [] if wanted.grouped else ["keep twins together (data.split.grouped=true)"]
     if official:
@@ -122,14 +138,19 @@ def judge(leaks: Sequence[Leak], config: DictConfig, official: bool) -> None:
     log.warning("THE SPLIT LEAKS, and would be refused: %s; to train, %s", leak_line(leaks), remedy)
 
 
-def warn_of_leaks(leaks: Sequence[Leak]) -> None:
-    """Of a split that may leak, and does."""
-    if any(leak.twins for leak in leaks):
-        log.warning(
-            "THE SPLIT LEAKS (data.split.allow_leak=true): %s; scores on these say nothing about "
-            "new documents",
-            leak_line(leaks),
-        )
+def warn_of_leaks(leaks: Sequence[Leak], split: DictConfig) -> None:
+    """Of a split (``data.split``) that may leak, and does."""
+    if not any(leak.twins for leak in leaks):
+        return
+    if _known(leaks, split):
+        log.warning("the split leaks, as is known of this corpus: %s", leak_line(leaks))
+        return
+    log.warning("THE SPLIT LEAKS (data.split.allow_leak=true): %s; %s", leak_line(leaks), WORTHLESS)
+
+
+def _known(leaks: Sequence[Leak], split: DictConfig) -> bool:
+    pairs = {frozenset(pair) for leak in leaks for pair in leak.twins.items()}
+    return pairs <= set(map(frozenset, split.known_twins))
 
 
 def own_parts(run: Path, source: DictConfig, corpora_dir: str) -> tuple[Corpus, Parts]:
@@ -147,3 +168,9 @@ def own_parts(run: Path, source: DictConfig, corpora_dir: str) -> tuple[Corpus, 
     by_id = {document.id: document for document in corpus.documents}
     split = read_json(run / SPLIT)["parts"]
     return corpus, {part: [by_id[id] for id in ids] for part, ids in split.items() if ids}
+
+
+def own_leaks(run: Path) -> tuple[Leak, ...]:
+    """Those of a run's split; none where it does not tell."""
+    path = run / DATA_REPORT
+    return (leaks_of(read_json(path)) or ()) if path.is_file() else ()

@@ -125,9 +125,7 @@ def annotate_shards(
     on_cpu = OmegaConf.merge(config, {"trainer": {"accelerator": "cpu", "precision": "32"}})
     open_tagger(on_cpu, run, model)
     ending = output.state.settings["format"]
-    job = Job(
-        config, source, run, model, output.folder, ending, Path.cwd(), config.engine.cpus or 1
-    )
+    job = Job(config, source, run, model, output.folder, ending, Path.cwd(), config.engine.cpus)
     left = [part for part in parts if not _add(output, job, part)]
     output.save()
     if left:
@@ -249,7 +247,7 @@ def _actors(config: DictConfig) -> tuple[dict[str, float], int]:
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cards = int(sum(node.get("GPU", 0) for node in nodes))
-    accelerator, cpus = config.trainer.accelerator, config.engine.cpus or 1
+    accelerator, cpus = config.trainer.accelerator, config.engine.cpus
     if accelerator == "gpu" and not cards:
         raise ConfigError("trainer.accelerator=gpu: no node of the Ray cluster has a card")
     if cards and accelerator != "cpu":

@@ -53,14 +53,15 @@ class CorpusConfig:
 class SplitConfig:
     seed: int = 0
     validation: float = 0.1  # a share, or a number of documents
-    test: float = 0  # likewise
+    test: float | None = None  # likewise; null: a tenth, unless another option says what it is
     folds: int | None = None  # cross-validation: `fold` (from 1) of `folds` is the test part
     fold: int | None = None
     test_ids: str | None = None  # file: ids of the test part, one a line
     groups: str | None = None  # file: `document,group`, such as patients
     official: bool | None = None  # the corpus's own split: taken where there is one, unless false
     grouped: bool = True  # twins (near-duplicates, one group) on one side; false: each for itself
-    allow_leak: bool = False  # train although what is scored has twins in training; the log says it
+    known_twins: list[list[str]] = field(default_factory=list)  # pairs of ids that may be divided
+    allow_leak: bool = False  # train on twins of what is scored; wherever scores stand, it is said
 
 
 @dataclass
@@ -209,7 +210,7 @@ class TrainConfig:
 @dataclass
 class EvaluationOptions:
     accelerator: str = "auto"  # one of ACCELERATORS
-    precision: str | None = None  # null: the run's
+    precision: str | None = None  # one of PRECISIONS, or INT8; null: the run's
     device_batch: int | None = None  # null: the run's
 
 
@@ -236,7 +237,7 @@ class EvaluateConfig:
 class EngineConfig:
     name: str = "local"  # or ray
     actors: int | None = None  # of Ray, at most; null: as many as the cluster has room for
-    cpus: int | None = None  # of an actor of Ray without a card, and its threads; null: 1
+    cpus: int | None = None  # threads of an actor of Ray; without a card it takes as many cores
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from medner.errors import ConfigError
 
 PARTS = ("train", "validation", "test")
+TEST = 0.1  # a share of the documents, where nothing says what the test part is
 
 
 def check_options(

@@ -56,12 +56,16 @@ class Tagger:
         """All that a span can have."""
         return tuple(self.label_map.types) if self.label_map else self.system.types
 
-    def __call__(self, text: str) -> Prediction:
+    def __call__(self, text: Document | str) -> Prediction:
         """The spans of one text, in order, disjoint; ``span.mention(text)`` is what they cover.
 
         Raises:
+            TypeError: if it is not one text or document; :meth:`predict` takes many.
             ValueError: if it is no text that UTF-8 can hold.
         """
+        if not isinstance(text, Document | str):
+            kind = type(text).__name__
+            raise TypeError(f"takes one text or Document, not {kind}; .predict takes many")
         return next(self.predict([text]))
 
     def predict(self, documents: Iterable[Document | str]) -> Iterator[Prediction]:

@@ -28,9 +28,8 @@ log = logging.getLogger(__name__)
 # Characters. Importing datasets takes as long as tokenising 800,000 of them (bench/scaling.py):
 # .8 s of CPU time, of which a corpus of fewer would save nothing.
 WORTH = 1_000_000
-_VERSION = (
-    1  # to be raised with a change to what TokenizedDocument.of makes of a tokenizer's output
-)
+# to be raised with a change to what TokenizedDocument.of makes of a tokenizer's output
+_VERSION = 1
 _ARRAYS = {"ids": np.int32, "starts": np.int32, "ends": np.int32, "inside_word": np.bool_}
 _ROWS = 10_000  # documents that are written at once
 

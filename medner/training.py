@@ -25,7 +25,6 @@ from medner.checkpoints import (
     finished,
     read_saved,
 )  # fmt: skip
-from medner.config import divisor
 from medner.cost import Cost
 from medner.cpu_kernels import keep_freed_memory
 from medner.datamodule import NerDataModule
@@ -34,6 +33,7 @@ from medner.files import write_rows
 from medner.hardware import is_out_of_memory, out_of_memory
 from medner.module import NerModule
 from medner.ranks import rank
+from medner.resolution import divisor
 from medner.runs import HISTORY, LAST, save_config
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,6 @@ for _message in (
     ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
     ".*`broadcast_buffers` is deprecated.*",  # what takes its place is new in torch 2.13
     ".*It is recommended to use `self.log.*sync_dist=True.*",  # the counts have been added up
-    ".*The `srun` command is available.*",
 ):
     warnings.filterwarnings("ignore", _message)
 

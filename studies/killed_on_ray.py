@@ -28,6 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BAD = 50  # one of so many rows has no text
@@ -99,8 +100,7 @@ def killed(
     """Begin, and kill one after the other; the shards that are done, with their files' times."""
     command = [sys.executable, ROOT / "predict.py", *words]
     with subprocess.Popen(command, env=environment) as process:
-        wait(process, lambda: len(records(found)) >= shards / 4 and writing(found))
-        number = writing(found)[0]
+        number = wait(process, lambda: len(records(found)) >= shards / 4 and writing(found))[0]
         os.kill(number, signal.SIGKILL)
         print(f"{len(records(found))} shards are done: killed process {number}, which wrote one")
         wait(process, lambda: len(records(found)) >= shards / 2)
@@ -124,11 +124,13 @@ def writing(found: Path) -> list[int]:
     return [int(match[1]) for name in names if (match := re.search(r"\.(\d+)\.\w+\.aside$", name))]
 
 
-def wait(process: subprocess.Popen, until: Callable[[], object]) -> None:
-    while not until():
+def wait(process: subprocess.Popen, until: Callable[[], Any]) -> Any:
+    """What ``until`` gives, as soon as that is something."""
+    while not (there := until()):
         if process.poll() is not None:
             sys.exit(f"predict.py ended early, with {process.returncode}")
         time.sleep(0.02)
+    return there
 
 
 def check(given: Path, found: Path, done: dict[str, int]) -> None:

@@ -8,6 +8,8 @@ from omegaconf import OmegaConf
 from test_bootstrap import corpus
 from test_config import composed
 
+from medner.leaks import Leak
+
 DOCUMENTS = 60
 
 
@@ -64,6 +66,12 @@ def write_run(run: Path, found: np.ndarray, *options: str, **more: object) -> Pa
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
     (run / "metrics.json").write_text("{}")  # it has ended well
     return run
+
+
+def write_leaks(run: Path, *leaks: Leak) -> None:
+    """As much of a run's data report as says what its split leaks."""
+    report = {"split": {"leaks": [leak.to_dict() for leak in leaks]}}
+    (run / "data_report.json").write_text(json.dumps(report))
 
 
 def write_sweep(folder: Path) -> None:

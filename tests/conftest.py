@@ -25,6 +25,14 @@ hypothesis.settings.load_profile("any machine")
 
 ROOT = Path(__file__).resolve().parent.parent
 
+MODELS = {  # of conf/model, with their names on the hub
+    "biobert": "dmis-lab/biobert-v1.1",
+    "bioformer": "bioformers/bioformer-16L",
+    "biomedbert": "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext",
+    "distilbert": "distilbert/distilbert-base-uncased",
+    "modernbert": "answerdotai/ModernBERT-base",
+}
+
 # Three mentions of each of MACCROBAT's types: a model that learns them by heart finds them again.
 MENTIONS = {
     "Activity": ("jogging", "gardening", "heavy lifting"),
@@ -331,6 +339,17 @@ def run(
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def learned(run: Run, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one run, of a tiny model that has learned the small corpora's words."""
+    out = tmp_path_factory.mktemp("learned") / "runs"
+    run(
+        "train.py", "model=bioformer", f"hub_mirror={mirror}", f"output_dir={out}", "logger=none",
+        "trainer.max_epochs=25", "trainer.learning_rate=1e-2", "trainer.ema_decay=0",
+    ).well()  # fmt: skip
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from conftest import MODELS
 from tokenizers import (
     Tokenizer,
     decoders,
@@ -35,10 +36,9 @@ BERT = {
 def write_mirror(hub: Path, texts: Sequence[str]) -> Path:
     """The five models below ``hub``/owner/name; the vocabularies are learnt from the texts."""
     torch.manual_seed(0)
-    bioformer = hub / "bioformers/bioformer-16L"
-    biomedbert = hub / "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext"
+    bioformer, biomedbert = hub / MODELS["bioformer"], hub / MODELS["biomedbert"]
 
-    folder = hub / "distilbert/distilbert-base-uncased"
+    folder = hub / MODELS["distilbert"]
     size = write_word_pieces(folder, texts, lower=True, tokenizer_class="DistilBertTokenizer")
     config = DistilBertConfig(vocab_size=size, dim=32, hidden_dim=64, n_layers=2, n_heads=2)
     DistilBertForMaskedLM(config).save_pretrained(folder)
@@ -50,14 +50,14 @@ def write_mirror(hub: Path, texts: Sequence[str]) -> Path:
     BertForMaskedLM(BertConfig(vocab_size=size, **BERT)).save_pretrained(bioformer)
 
     # the hub has no safetensors of this one, and its weights are those of the bare encoder
-    folder = hub / "dmis-lab/biobert-v1.1"
+    folder = hub / MODELS["biobert"]
     size = write_word_pieces(folder, texts, lower=False, tokenizer_class="BertTokenizer")
     model = BertModel(BertConfig(vocab_size=size, **BERT))
     model.config.architectures = ["BertModel"]
     model.config.save_pretrained(folder)
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
 
-    folder = hub / "answerdotai/ModernBERT-base"
+    folder = hub / MODELS["modernbert"]
     ids = write_byte_level(folder, texts)
     config = ModernBertConfig(
         vocab_size=len(ids), hidden_size=32, intermediate_size=48, num_hidden_layers=2,

@@ -5,12 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compared import DOCUMENTS, counts, write_evaluation, write_run, write_sweep
+from compared import DOCUMENTS, counts, write_evaluation, write_leaks, write_run, write_sweep
 from conftest import Run
 
 from medner.comparison import Row, compare
 from medner.errors import UserError
-from medner.evaluation_files import Evaluation, find_evaluations, latest, to_evaluate, unfinished
+from medner.evaluation_files import (
+    Evaluation,
+    find_evaluations,
+    latest,
+    not_pooled,
+    to_evaluate,
+    unfinished,
+)  # fmt: skip
+from medner.leaks import Leak
 from medner.scoring import bootstrap
 
 
@@ -188,13 +196,15 @@ def test_folds_are_pooled(tmp_path: Path) -> None:
                 f"seed={seed}", "data.split.folds=5", f"data.split.fold={fold}",
                 ids=ids, data="test", fingerprint=str(fold) * 64,
             )  # fmt: skip
-    (found,) = compare(find_evaluations([tmp_path]))
+    evaluations = find_evaluations([tmp_path])
+    (found,) = compare(evaluations)
     (row,) = found.rows
     assert found.data == "maccrobat test, 5 folds"
+    assert (row.runs, row.seeds) == (10, 2)
+    assert not_pooled(evaluations) == []
     whole = [counts(seed).sum(axis=(0, 1)) for seed in (0, 1)]
     assert found.gold["B"] == 5 * 7
     assert found.gold["A"] == whole[0][0] - 5 * 7
-    assert row.runs == 10
     pooled = [float(bootstrap.f1(counts(seed).sum(axis=(0, 1)))) for seed in (0, 1)]
     assert row.f1 == pytest.approx(np.mean(pooled))
     of_folds = [
@@ -209,6 +219,27 @@ def test_folds_are_pooled(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(UserError, match="folds 1, 1, 2, 3, 4, 5 share documents"):
         compare(find_evaluations([tmp_path]))
+
+
+def test_folds_that_leak_and_have_other_rulers(tmp_path: Path) -> None:
+    """Leaks add up; rulers of all folds together are not known, and that is said."""
+    told = {"strict": {"f1": 0.5}, "alone": {}, "path": {}, "selection": None}
+    for fold in (1, 2):
+        ids = [str(at) for at in range(fold - 1, DOCUMENTS, 2)]
+        run = write_run(
+            tmp_path / str(fold), counts(0)[fold - 1 :: 2], "data.split.folds=2",
+            f"data.split.fold={fold}", ids=ids, data="test", fingerprint=str(fold) * 64,
+            rulers=told,
+        )  # fmt: skip
+        write_leaks(
+            run, Leak("test", "train", 30, {ids[0]: "x"}), Leak("validation", "train", 3, {})
+        )
+    evaluations = find_evaluations([tmp_path])
+    (row,) = rows_of(evaluations)
+    assert row.leaks == (Leak("test", "train", 60, {"0": "x", "1": "x"}),)
+    assert row.rulers == {}
+    (line,) = not_pooled(evaluations)
+    assert line.startswith("distilbert, maccrobat: F1 under other rulers is of each fold alone")
 
 
 def test_other_documents_are_another_table(tmp_path: Path) -> None:

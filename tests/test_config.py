@@ -3,27 +3,23 @@
 from pathlib import Path
 
 import pytest
+from conftest import MODELS
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medner import config, labels
-from medner.config import check, resolve, uses_official_split
+from medner.config import check
 from medner.errors import ConfigError
 from medner.hydra_errors import explain
+from medner.parts import uses_official_split
+from medner.resolution import resolve
 from medner.schema import HardwareConfig, register
 from medner.scoring import confidence
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-FIVE = ["biobert", "bioformer", "biomedbert", "distilbert", "modernbert"]
-HUB_NAMES = {
-    "distilbert": "distilbert/distilbert-base-uncased",
-    "modernbert": "answerdotai/ModernBERT-base",
-    "biomedbert": "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext",
-    "bioformer": "bioformers/bioformer-16L",
-    "biobert": "dmis-lab/biobert-v1.1",
-}
+FIVE = list(MODELS)
 CARD = {"name": "a card", "accelerator": "gpu", "precision": None, "device_batch": None}
 PROFILES = ["a100", "auto", "cpu", "h100", "h200", "t4", "v100"]
 
@@ -52,7 +48,7 @@ def choices(group: str) -> list[str]:
 
 def test_the_models_are_the_five_and_nothing_else() -> None:
     assert choices("model") == FIVE
-    assert {name: composed("train", f"model={name}").model.name for name in FIVE} == HUB_NAMES
+    assert {name: composed("train", f"model={name}").model.name for name in FIVE} == MODELS
 
 
 @pytest.mark.parametrize(

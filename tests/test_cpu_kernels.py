@@ -6,22 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import MODELS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from medner.cpu_kernels import Dropout, attention
+from medner.cpu_kernels import Dropout, attention, quantised
 from medner.encoder import build_encoder, encoder_config
 
 TAGS = ("O", "B-Age", "I-Age")
-NAMES = (
-    "dmis-lab/biobert-v1.1",
-    "bioformers/bioformer-16L",
-    "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext",
-    "distilbert/distilbert-base-uncased",
-    "answerdotai/ModernBERT-base",
-)
 
 
 @settings(max_examples=30, deadline=None)
@@ -49,7 +43,7 @@ def test_attention_and_its_gradient_are_those_of_torch(
         torch.testing.assert_close(one.grad, other.grad)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS.values())
 @pytest.mark.parametrize("autocast", [False, True])
 def test_an_encoder_gives_what_it_gave(mirror: Path, name: str, autocast: bool) -> None:
     config = encoder_config(mirror / name, TAGS, 0.0, 512)
@@ -105,6 +99,22 @@ def test_dropout_is_the_seeds_and_off_where_it_should_be() -> None:
     assert torch.equal(layer.eval()(values), values)
     assert torch.equal(Dropout(0.0)(values), values)
     assert not Dropout(1.0)(values).any()
+
+
+@pytest.mark.parametrize("name", MODELS.values())
+@pytest.mark.parametrize("autocast", [False, True])
+def test_weights_of_8_bits_give_nearly_the_same(mirror: Path, name: str, autocast: bool) -> None:
+    torch.manual_seed(0)
+    encoder = build_encoder(encoder_config(mirror / name, TAGS, None, 64), mirror / name).eval()
+    small = quantised(encoder)
+    assert not any(type(module) is nn.Linear for module in small.modules())
+    assert any(type(module) is nn.Linear for module in encoder.modules())  # it is a copy
+    ids = torch.randint(5, 200, (3, 40))
+    with torch.inference_mode():
+        expected = encoder(input_ids=ids).logits
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            found = small(input_ids=ids).logits.float()
+    assert 0 < (found - expected).norm() < 0.1 * expected.norm()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="of the C library that Linux has")

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import MODELS
 from safetensors.torch import load_file, save_file
 
 from medner.encoder import TokenizerFiles, build_encoder, encoder_config, special_ids
 from medner.errors import ConfigError, UserError
 
 TAGS = ("O", "B-Age", "I-Age")
-NAMES = {
-    "dmis-lab/biobert-v1.1": "attention_probs_dropout_prob",
-    "bioformers/bioformer-16L": "attention_probs_dropout_prob",
-    "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext": "attention_probs_dropout_prob",
-    "distilbert/distilbert-base-uncased": "attention_dropout",
-    "answerdotai/ModernBERT-base": "attention_dropout",
+BERT = ("biobert", "bioformer", "biomedbert")
+NAMES = {  # and what each calls attention's dropout
+    name: "attention_probs_dropout_prob" if model in BERT else "attention_dropout"
+    for model, name in MODELS.items()
 }
 
 

@@ -56,12 +56,13 @@ def _cut_off(tokens: TokenizedDocument) -> TokenizedDocument:
 
 
 def report_of(encoding: dict, **given: object) -> dict:
-    read = {"corpus": "any", "passed_over": {}, "skipped": [], "training_part": trained()}
+    read = {"skipped": [], "training_part": trained()}
+    read["lost_to_conversion"] = dict.fromkeys(encoding["entities"], 0)
     return read | {"encoding": encoding} | given
 
 
-def trained(lost: int = 0, copies: int = 0) -> dict:
-    return {"documents": {"as_split": 1, "trained": 1 + copies}, "lost_to_conversion": lost}
+def trained(copies: int = 0) -> dict:
+    return {"documents": {"as_split": 1, "trained": 1 + copies}}
 
 
 #             0         1         2         3
@@ -130,14 +131,15 @@ best recall                       0.3333  0.2000      1.0000
 @pytest.mark.parametrize(
     ("given", "files", "conversion"),
     [
-        ({"passed_over": {"entities": 7}}, "in the files +9", "lost to the conversion +7"),
-        ({"training_part": trained(lost=3)}, "in the files +5 +4 +1",
+        ({"lost_to_conversion": {"train": 4, "test": 3}}, "in the files +9 +5 +4",
+         "lost to the conversion +7 +4 +3"),
+        ({"lost_to_conversion": {"train": 3, "test": 0}}, "in the files +5 +4 +1",
          "lost to the conversion +3 +3 +0"),
         ({"training_part": trained(copies=1)}, "in the files, copies counted +2 +1 +1",
          "lost to the conversion +0 +0 +0"),
         ({"skipped": ["one", "two"]}, "in the files, 2 documents aside +2 +1 +1",
          "lost to the conversion +0 +0 +0"),
-        ({"corpus": "maccrobat_2018_2020"}, "in the files +2 +1 +1",
+        ({"lost_to_conversion": {}}, "in the files +2 +1 +1",
          "lost to the conversion: not known"),
     ],
 )  # fmt: skip

@@ -51,6 +51,7 @@ OF_OPTIONS = {
     "wrong value": ("train.py", "trainer.max_epochs=0", r"trainer\.max_epochs=0: .*above 0"),
     "wrong choice": ("train.py", "model.weights=none", r"model\.weights=none: .*pretrained or ran"),
     "wrong precision": ("train.py", "trainer.precision=8", r"trainer\.precision=8: .*bf16-mixed"),
+    "int8 in training": ("train.py", "trainer.precision=int8", r"trainer\.precision=int8: takes"),
     "wrong seed": ("train.py", "seed=-1", r"seed=-1"),
     "batch that does not divide": (
         "train.py", "trainer.device_batch=3 hub_mirror={hub}", r"device_batch=3: .*effective_batch",

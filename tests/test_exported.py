@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import MODELS, ROOT
 from real_data import MIRROR, NO_MIRROR
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
@@ -26,13 +26,7 @@ from medner.scoring.temperature import Calibrator
 
 LABELS = Labels(("Disease", "Drug: oral", "Sign"))
 CALIBRATOR = Calibrator("minimum", 1.5, 120, {0.8: 0.25, 0.9: None})
-NAMES = (
-    "dmis-lab/biobert-v1.1",
-    "bioformers/bioformer-16L",
-    "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext",
-    "distilbert/distilbert-base-uncased",
-    "answerdotai/ModernBERT-base",
-)
+NAMES = tuple(MODELS.values())
 ODD = (
     "\n  Na\u00efve \u00c9P\u00c9E: 2.5mg (myalgia).  \U0001d6fd-blocker\u200b don't\n\n\tNo fever;"
 )
@@ -217,7 +211,8 @@ def test_a_model_that_differs_is_noticed(biobert: tuple[NerModule, Path]) -> Non
     save_file(tensors | {first: -tensors[first]}, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match="plain transformers gives other tags than the run's own"):
         check_transformers(folder, module, documents())
-    with pytest.raises(UserError, match="the folder gives other spans than the run's own model"):
+    # by which first is a matter of the vocabulary, whose learning is not the same each time
+    with pytest.raises(UserError, match=r"the folder gives other (spans|probabilities) "):
         check_medner(folder, module, documents())
 
 

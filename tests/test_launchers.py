@@ -8,7 +8,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -91,7 +94,8 @@ def check_the_end(ended: Ended, out: Path) -> None:
             )
         else:
             assert re.fullmatch(
-                rf"{folder.name} +0\.\d+ +1 +\d+\.\d +model={model} +{folder}", rows[folder.name]
+                rf"{folder.name} +0\.\d+ +0\.\d+ +1 +\d+\.\d +model={model} +{folder}",
+                rows[folder.name],
             )
             assert yaml.safe_load((folder / "config.yaml").read_text())["model"]["label"] == model
 
@@ -159,6 +163,41 @@ def process_at_work_in(run: Path) -> int:
     locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     (pid,) = {int(line[4]) for line in locks if int(line[5].rpartition(":")[2]) == inode}
     return pid
+
+
+@contextmanager
+def cluster(env: dict[str, str]) -> Iterator[tuple[dict[str, str], str]]:
+    """The environment of those for whom this machine is part of a Ray cluster, and its address;
+    its folder is its own, that no other Ray here finds it."""
+    place = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # sockets have short names
+    own = env | {"RAY_TMPDIR": str(place), "RAY_USAGE_STATS_ENABLED": "0"}
+    own |= {"RAY_worker_niceness": "0", "PYTHONPATH": str(ROOT)}
+    words = ("--head", "--port=0", "--num-cpus=1", "--include-dashboard=false", "--block")
+    with started(("-m", "ray.scripts.scripts", "start", *words), own) as ray:
+        try:
+            yield own, wait_for(place, "ray/ray_current_cluster", ray).read_text()
+            assert ray.poll() is None  # those who use it leave it
+        finally:
+            ray.terminate()
+            ray.communicate()
+    shutil.rmtree(place)
+
+
+@pytest.mark.slow
+def test_jobs_run_on_the_ray_cluster_that_the_machine_is_part_of(
+    mirror: Path, tmp_path: Path, verbs_environment: dict[str, str]
+) -> None:
+    words = (
+        "train.py", "launcher=ray", "hydra.launcher.ray.init.address=auto", "model=biobert",
+        *SHORT, f"hub_mirror={mirror}", f"output_dir={tmp_path}/out",
+    )  # fmt: skip
+    with cluster(verbs_environment) as (joined, address), started(words, joined) as multirun:
+        said = multirun.communicate()
+    ended = Ended(multirun.returncode, *said).well()
+    assert f"Connecting to existing Ray cluster at address: {address}..." in ended.stderr
+    job = jobs(tmp_path / "out")["biobert"]
+    assert job.name in table_of(ended)  # with what Ray still says of it behind the table
+    assert (job / "metrics.json").is_file()
 
 
 @pytest.mark.slow
@@ -291,3 +330,32 @@ def test_a_study_goes_on_with_the_same_command_and_tells_its_best_trial(
     again = run(*words, "hydra.run.dir=again", cwd=tmp_path).well()
     metrics = json.loads((tmp_path / "again" / "metrics.json").read_text())
     assert metrics["best_validation_f1"] == pytest.approx(told[best]), again.said
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_after_trials_that_fail(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """One of the two learning rates is past all bounds."""
+    ended = run(
+        "train.py", "-m", "model=biobert", "sweeper=optuna", "hydra.sweeper.n_trials=3", *SHORT,
+        "trainer.learning_rate=choice(1e-4, 1e30)", "hydra.sweeper.sampler.seed=0",
+        f"hub_mirror={mirror}", f"output_dir={tmp_path}/out",
+    )  # fmt: skip
+    assert ended.code == 1
+    assert "Traceback" not in ended.said
+    with sqlite3.connect(tmp_path / "out" / "studies.db") as database:
+        trials = database.execute(
+            "SELECT state, value FROM trials LEFT JOIN trial_values USING (trial_id) "
+            "ORDER BY number"
+        ).fetchall()
+    states = [state for state, _ in trials]
+    assert states[0] == "FAIL" and set(states) == {"FAIL", "COMPLETE"}  # by the seed
+    for row, (state, value) in zip(sorted(table_of(ended).values()), trials, strict=False):
+        if state == "FAIL":
+            assert value is None and "trainer.learning_rate=1e+30" in row
+            assert re.search(r" failed: the (loss is (nan|inf)|weights are no finite)", row)
+        else:
+            assert "trainer.learning_rate=0.0001" in row and "failed" not in row
+    best = max(value for _, value in trials if value is not None)
+    begins = f"the study's best trial, validation F1 {best:.3f}; to train it again: "
+    (line,) = [line for line in ended.stdout.splitlines() if line.startswith(begins)]
+    assert "trainer.learning_rate=0.0001" in line

@@ -28,7 +28,8 @@ def notes(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def args(notes: Path, tmp_path: Path) -> tuple[str, ...]:
     """A command that ends at the model, if it comes so far."""
-    data = ("data=brat", f"data.path={notes}", "data.split.validation=8", "data.split.seed=2")
+    split = ("data.split.validation=8", "data.split.test=0", "data.split.seed=2")
+    data = ("data=brat", f"data.path={notes}", *split)
     return (*data, "model=biobert", f"hub_mirror={tmp_path}", f"output_dir={tmp_path}/runs")
 
 
@@ -75,6 +76,24 @@ def test_a_split_that_may_leak_is_warned_of(run: Run, args: tuple[str, ...]) -> 
 def test_leave_to_leak_says_nothing_where_nothing_leaks(run: Run, args: tuple[str, ...]) -> None:
     ended = run("train.py", *args, ALLOWED, torch=False)
     assert "LEAKS" not in ended.stdout and "no leak: " in ended.stdout
+
+
+def test_twins_that_are_known_may_be_divided_and_no_others(
+    run: Run, args: tuple[str, ...], notes: Path, tmp_path: Path
+) -> None:
+    first, second = sorted(path.stem for path in notes.glob("????????.txt"))[:2]
+    ids = tmp_path / "ids.txt"
+    words = (
+        *(word for word in args if "split.test=" not in word), f"data.split.test_ids={ids}",
+        f"data.split.known_twins=[['{first}-again','{first}']]",
+    )  # fmt: skip
+    ids.write_text(first)
+    ended = run("train.py", *words, torch=False)
+    assert NO_MODEL in ended.error()
+    known = "the split leaks, as is known of this corpus: 1 of 1 test document (100.0%) has a twin"
+    assert known in ended.stdout and "LEAKS" not in ended.stdout
+    ids.write_text(f"{first}\n{second}\n")
+    assert "the split leaks: 2 of 2 test documents" in run("train.py", *words, torch=False).error()
 
 
 def test_a_dry_run_shows_the_leak_and_goes_on(run: Run, args: tuple[str, ...]) -> None:
@@ -147,6 +166,7 @@ def test_a_run_that_leaks_says_so_wherever_it_is_looked_at(
         "data=brat",
         f"data.path={notes}",
         "data.split.validation=8",
+        "data.split.test=0",
         "data.split.grouped=false",
     )
     model = ("model=biobert", "model.weights=random", f"hub_mirror={mirror}", "logger=none")
@@ -169,7 +189,11 @@ def test_a_run_that_leaks_says_so_wherever_it_is_looked_at(
     warning = re.search(r" WARNING medner\.parts: (THE SPLIT LEAKS .*)", log)
     assert warning
 
-    said = run("evaluate.py", f"run={tmp_path}/run").well().stdout
+    said = run("evaluate.py", f"run={tmp_path}/run", "text=false").well().stdout
+    page = (tmp_path / "run/evaluations/validation_identity/report.html").read_text()
+    number = len(leak["twins"])
+    caveat = f"The split leaks: {number} of 8 validation documents ({leak['share']:.1%}) have a "
+    assert caveat in said and page.count(caveat) == 1
     assert f"\n  {len(leak['twins'])} of 8 documents (" in said
     assert ") are in training, too (nearly the same text): " in said
     said = run("train.py", f"repeat={tmp_path}/run", f"output_dir={tmp_path}").well().stdout

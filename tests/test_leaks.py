@@ -14,7 +14,16 @@ from test_duplicates import corpus, notes, words
 from medner.corpora import Corpus, CorpusSource, read_corpus
 from medner.documents import Document
 from medner.duplicates import find_groups, merge_groups
-from medner.leaks import Leak, find_leaks, leak_line, shared_line, shared_with_training
+from medner.leaks import (
+    Leak,
+    find_leaks,
+    leak_caveat,
+    leak_line,
+    leaks_of,
+    shared_line,
+    shared_with_training,
+    united,
+)  # fmt: skip
 from medner.split import make_split
 
 PARTS = {"train": ["a", "b", "c"], "validation": ["v", "w"], "test": ["t", "u"]}
@@ -64,6 +73,34 @@ def test_what_is_said_of_leaks() -> None:
     )
 
 
+def test_what_stands_beside_scores_names_no_document() -> None:
+    leaks = find_leaks(PARTS, [["b", "t", "u"], ["v", "w"]])
+    assert leak_caveat(leaks) == (
+        f"The split leaks: 2 of 2 test documents (100.0%) have {TWIN} in train; scores on these "
+        "say nothing about new documents."
+    )
+    assert leak_caveat(leak for leak in leaks if leak.part == "validation") == ""
+    assert leak_caveat([]) == ""
+
+
+def test_a_data_report_tells_unless_it_is_of_an_older_program() -> None:
+    leaks = find_leaks(PARTS, [["b", "t"]])
+    assert leaks_of({"split": {"leaks": [leak.to_dict() for leak in leaks]}}) == leaks
+    assert leaks_of({"split": {"leaks": []}}) == ()
+    assert leaks_of({"split": {}}) is None
+
+
+def test_leaks_of_folds_add_up() -> None:
+    first = find_leaks(PARTS, [["b", "u"]])
+    second = find_leaks(PARTS | {"test": ["x", "y", "z"]}, [["a", "x"], ["v", "y"]])
+    assert united([*first, *second]) == (
+        Leak("validation", "train", 4, {}),
+        Leak("test", "train", 5, {"u": "b", "x": "a"}),
+        Leak("test", "validation", 5, {"y": "v"}),
+    )
+    assert united(first) == first
+
+
 def test_an_evaluation_shares_texts_with_training_whatever_ids_and_groups() -> None:
     training = notes(*(words(seed, 40) for seed in range(5)))
     documents = [
@@ -110,7 +147,9 @@ def test_what_the_official_splits_leak(name: str, folder: str, leaking: dict) ->
     found = find_leaks(corpus.parts, find_groups(corpus.documents).groups)
     assert {(leak.part, leak.source): leak.twins for leak in found if leak.twins} == leaking
     assert {leak.documents for leak in found} == {100 if name == "ncbi" else 500}
-    assert data.split.allow_leak == bool(leaking)  # or its users would be asked each time
+    # or its users would be asked each time; and nothing but that is let be
+    pairs = [pair for twins in leaking.values() for pair in twins.items()]
+    assert [tuple(pair) for pair in data.split.known_twins] == pairs
 
 
 @needs_corpora

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from conftest import ROOT
@@ -15,10 +16,6 @@ from medner.errors import UserError
 from medner.export_check import check_onnx, plain_tagger
 from medner.exported import ExportedTagger
 from medner.onnx_model import ONNX, OnnxEncoder, write_onnx
-
-onnx = pytest.importorskip("onnx", reason="pip install 'medner[onnx]'")
-pytest.importorskip("onnxscript")
-pytest.importorskip("onnxruntime")
 
 KINDS = (NAMES[0], *NAMES[3:])  # of the five, two more are BERT's
 

@@ -93,6 +93,62 @@ def test_it_is_evaluated_without_flags_and_under_every_ruler(
     assert read(results / "analysis.json")["rulers"] == rulers
 
 
+def test_all_that_shows_its_scores_says_what_they_are(
+    original, run: Run, mirror: Path, tmp_path: Path
+) -> None:
+    """An evaluation's log and page, a comparison, and the model card: the split leaks, the gold is
+    the conversion's, and what training did."""
+    folder, _ = original
+    (leak,) = read(folder / "data_report.json")["split"]["leaks"]
+    number = len(leak["twins"])
+    shares = (
+        f"{number} of 8 validation documents ({number / 8:.1%}) have a twin (nearly the same "
+        "text, or the same group) in train"
+    )
+    caveat = f"The split leaks: {shares}; scores on these say nothing about new documents."
+    page = folder / "evaluations" / "validation_identity" / "report.html"
+    assert page.read_text().count(caveat) == 1  # as training left it
+    assert f"{caveat}\n" in run("evaluate.py", f"run={folder}", "logger=none").well().stdout
+    assert page.read_text().count(caveat) == 1
+    elsewhere = ("eval_dataset=ncbi", "eval_dataset/label_map=disease_disorder")
+    ended = run("evaluate.py", f"run={folder}", *elsewhere, "logger=none").well()
+    away = folder / "evaluations" / "ncbi_test_disease_disorder" / "report.html"
+    assert "split leaks" not in ended.stdout + away.read_text()
+
+    ended = run("report.py", f"runs={folder}", f"output={tmp_path}/compared").well()
+    home = ended.stdout.partition("\nncbi_test: ")[0]
+    assert ended.stdout.count(f"\n{caveat}\n") == home.count(f"\n{caveat}\n") == 1
+
+    run("export.py", f"run={folder}", f"output={tmp_path}/model").well()
+    card = (tmp_path / "model" / "README.md").read_text().replace("\\_", "_")
+    assert f"it leaks: {shares}.\n" in card
+    assert "stay on one side" not in card
+    assert f"\n† {caveat}\n" in card
+    assert "| MACCROBAT2018 and 2020, validation part * † |" in card
+    assert "| NCBI Disease, test part |" in card
+    assert "name: MACCROBAT2018 and 2020, validation part, the epoch was chosen on it, the" in card
+    assert (
+        "The gold of MACCROBAT2018 and 2020, validation part is what the hub's conversion keeps of "
+        "the original\none: entities that it left out are not asked for. That of the others is the "
+        "original one.\n"
+    ) in card
+    for row in (
+        "| read of a document | its first window alone; nothing is found behind it |",
+        "| tags of sub-tokens | every token of a word has the tag of its first |",
+        "| annotation of all parts | what the hub's conversion keeps of MACCROBAT2020, by whose "
+        "rule it was rebuilt, every report twice |",
+    ):
+        assert f"{row}\n" in card
+    assert "well-formed spans of a document's first window, with" in card
+    assert not any(id in card for id in leak["twins"])
+    (away.parent / "analysis.json").unlink()
+    run("export.py", f"run={folder}", f"output={tmp_path}/home").well()
+    card = (tmp_path / "home" / "README.md").read_text()
+    headline = card.partition("**For research.")[0]
+    assert f"\n**{caveat}**\nThe gold is not the original one, but what" in headline
+    assert "original one." not in card.partition("## Scores")[2]
+
+
 @pytest.fixture(scope="module")
 def ids_file(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ids") / "test_ids.txt"
@@ -130,3 +186,19 @@ def test_the_last_arm_of_the_ablation_runs_and_repeats_to_the_bit(
     gold = read(folder / "evaluations/test_identity/metrics.json")["scores"]["overall"]["gold"]
     described = report["split"]["parts"]["test"]["entities"]
     assert gold == described  # in full
+    run("export.py", f"run={folder}", f"output={tmp_path}/model").well()
+    card = (tmp_path / "model" / "README.md").read_text().replace("\\_", "_")
+    caveat = (
+        "The split leaks: 3 of 3 test documents (100.0%) have a twin (nearly the same text, or the "
+        "same group) in train; scores on these say nothing about new documents."
+    )
+    assert f"\n**{caveat}**\n" in card and f"\n† {caveat}\n" in card
+    assert "| MACCROBAT2020, test part † |" in card and "validation part * |" in card
+    assert "The gold is the original one, with all that flat tags cannot express.\n" in card
+    for row in (
+        "| annotation of the training part | what the hub's conversion keeps; that of the others "
+        "is full |",
+        "| training documents | each of them twice, but in the places of some second copies are "
+        "the test documents |",
+    ):
+        assert f"{row}\n" in card

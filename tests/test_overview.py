@@ -4,14 +4,16 @@ import csv
 import io
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from compared import DOCUMENTS, counts, write_evaluation, write_run, write_sweep
+from compared import DOCUMENTS, counts, write_evaluation, write_leaks, write_run, write_sweep
 from test_report_page import Elements
 
 from medner.comparison import Comparison, compare
 from medner.evaluation_files import find_evaluations
+from medner.leaks import Leak
 from medner.report.overview import write_overview
 from medner.report.plots import heat_map, intervals, learning_curves
 from medner.report.tables import (
@@ -102,7 +104,48 @@ def test_what_a_table_must_not_be_read_as_is_below_it(tmp_path: Path) -> None:
     (comparison,) = compare(find_evaluations([tmp_path / "folds"]))
     table = scores_table(comparison)
     assert table.caption.startswith("maccrobat test, 2 of 5 folds: ")
-    assert any(note.startswith("Of a cross-validation") for note in table.notes)
+    (note,) = [note for note in table.notes if note.startswith("Of a cross-validation")]
+    assert note.endswith("; deviation is that of the folds.")
+    (row,) = comparison.rows
+    several = replace(comparison, rows=(replace(row, seeds=2),))
+    assert any(
+        note.endswith("; deviation is that of folds and seeds.")
+        for note in scores_table(several).notes
+    )
+
+
+def test_a_split_that_leaks_is_told_of_below_its_scores(tmp_path: Path) -> None:
+    """Of the system that it is so of, on the run's own documents alone; the page, Markdown and
+    LaTeX hold it, too."""
+    leak = Leak("test", "train", DOCUMENTS, {str(at): "x" for at in range(45)})
+    none = replace(leak, twins={})
+    for name, found in (("twins", leak), ("clean", none)):
+        run = write_run(
+            tmp_path / name, counts(len(name)), "experiment=minilm", f"experiment.name={name}",
+            f"data.split.allow_leak={found is leak}", data="test",
+        )  # fmt: skip
+        write_leaks(run, found, Leak("validation", "train", 6, {"v": "t"}))
+        write_evaluation(
+            run / "evaluations" / "away", counts(7), checkpoint=f"{run}/checkpoints/best.ckpt",
+            fingerprint="e" * 64,
+        )  # fmt: skip
+    home, away = compare(find_evaluations([tmp_path]))
+    said = (
+        f"The split leaks: 45 of {DOCUMENTS} test documents (75.0%) have a twin (nearly the same "
+        "text, or the same group) in train; scores on these say nothing about new documents."
+    )
+    named = f"distilbert, maccrobat experiment=twins: {said}"
+    assert [note for note in scores_table(home).notes if "leak" in note] == [named]
+    assert not any("leak" in note for note in scores_table(away).notes)
+    for rows, expected in (
+        ([row for row in home.rows if row.leaks[0].twins], [said]),
+        ([row for row in home.rows if not row.leaks[0].twins], []),
+    ):
+        notes = scores_table(replace(home, rows=tuple(rows))).notes
+        assert [note for note in notes if "leak" in note] == expected
+    write_overview(tmp_path / "out", [home], [], [])
+    for name in ("report.html", "report.md", "report.tex"):
+        assert (tmp_path / "out" / name).read_text().count("The split leaks: 45 of 60 test") == 1
 
 
 def test_the_baseline_is_named(found: tuple, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -231,16 +230,14 @@ def test_the_page_on_several_devices(run: Run, place: Path, mirror: Path) -> Non
 def test_the_page_on_exports(
     run: Run, place: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for ONNX where its packages are not installed."""
     train = ["train.py", "model=biobert", "trainer.max_epochs=1", "logger=none"]
     run_all(run, [[*train, "model.weights=random", f"hub_mirror={mirror}"]], place)
     newest_run(place)
     shown = blocks("docs/export.md")
-    has_onnx = all(map(find_spec, ("onnx", "onnxscript", "onnxruntime")))
     with hub() as server:
         env = online(server.address, place)
         for line in [line for block in shown for line in commands(block)]:
-            if line.startswith("python ") and (has_onnx or "onnx=true" not in line):
+            if line.startswith("python "):
                 run(*shlex.split(line)[1:], cwd=place, env=env if "push=" in line else None).well()
         assert "README.md" in server.repositories["OWNER/NAME"].files
     assert (place / "model" / "model.safetensors").is_file()
@@ -291,6 +288,32 @@ def test_the_page_on_clusters(
 
 
 @pytest.mark.slow
+def test_the_page_on_notebooks(
+    run: Run, place: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cells, on a CPU in fp32: what else a T4 stands for stays."""
+    monkeypatch.setitem(SMALLER, "model=glob(*)", "model=biobert,bioformer")
+    shown = [line for block in blocks("docs/notebooks.md") for line in commands(block)]
+    ours = [line.removeprefix("!") for line in shown if line.startswith("!python ")]
+    assert [line.split()[1] for line in ours] == [
+        "train.py", "evaluate.py", "train.py", "train.py"
+    ]  # fmt: skip
+    assert sum("hardware=t4" in line for line in ours) == 2
+    said = []
+    for line in ours:
+        words = words_of(line.replace("/kaggle/working/ner_runs", "runs"), mirror)
+        if words[0] == "train.py":
+            words += ["trainer.accelerator=cpu", "trainer.precision=32"]
+        newest_run(place)
+        said.append(run(*words, cwd=place, fresh="launcher=ray" in words).well().stdout)
+    assert "trainer.device_batch=8  (hardware t4)" in said[0]
+    assert "ncbi_test, label map: " in said[1]
+    assert re.findall(r"model=(\w+) +runs", said[2].replace(str(place) + "/", "")) == [
+        "biobert", "bioformer"
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
 def test_the_page_on_protocols(run: Run, place: Path, corpora: Path, mirror: Path) -> None:
     (place / "MACCROBAT2020").symlink_to(corpora / "maccrobat2020")
     (place / "test_ids.txt").write_text("\n".join(ids(corpora / "maccrobat2020")[:4]) + "\n")
@@ -305,16 +328,10 @@ def test_the_page_on_protocols(run: Run, place: Path, corpora: Path, mirror: Pat
 
 @pytest.mark.slow
 def test_the_page_on_predictions(
-    run: Run,
-    place: Path,
-    mirror: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
+    place: Path, learned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """Of a model that has learned the small corpora; pipes by a shell, as they are typed."""
-    train = ["train.py", "model=bioformer", "trainer.max_epochs=25", "trainer.learning_rate=1e-2"]
-    train += ["trainer.ema_decay=0", "logger=none", f"hub_mirror={mirror}"]
-    run_all(run, [train], place)
+    """Pipes by a shell, as they are typed."""
+    shutil.copytree(learned, place / "runs", dirs_exist_ok=True)
     newest_run(place)
     shell = {"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     python = f"{sys.executable} {ROOT}/predict.py "
@@ -347,18 +364,22 @@ def test_the_page_on_predictions(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not find_spec("ray"), reason="ray is not installed")
-def test_the_page_on_large_corpora(run: Run, place: Path, mirror: Path) -> None:
+def test_the_page_on_large_corpora(
+    run: Run, place: Path, corpora: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Typed in a shell; of a model that has learned nothing."""
     train = ["train.py", "model=biobert", "trainer.max_epochs=1", "logger=none"]
     run_all(run, [[*train, "model.weights=random", f"hub_mirror={mirror}"]], place)
+    monkeypatch.chdir(place)
     with tempfile.TemporaryDirectory(dir="/tmp") as own_ray:
         shell = {"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         shell |= {"RAY_TMPDIR": own_ray, "PYTHONPATH": str(ROOT), "RAY_worker_niceness": "0"}
         said = []
-        for line in [line for block in blocks("docs/large_corpora.md") for line in commands(block)]:
-            if line.startswith("hours = "):
-                continue
+        (program,) = (b for b in blocks("docs/large_corpora.md") if b.startswith("from "))
+        program, _, last = program.rpartition("\n\n")
+        exec(compile(program.replace("corpora/bc5cdr", f"{corpora}/bc5cdr"), "page", "exec"), {})
+        shown = [b for b in blocks("docs/large_corpora.md") if not b.startswith(("from ", "hours"))]
+        for line in [*(line for block in shown for line in commands(block)), last]:
             line = line.replace("/tmp/killed", f"{place}/killed").replace("python ", "", 1)
             if line.split()[0].endswith(".py"):
                 line = f"{sys.executable} {ROOT}/{line}"
@@ -370,7 +391,7 @@ def test_the_page_on_large_corpora(run: Run, place: Path, mirror: Path) -> None:
     assert len(set((place / "found.jsonl").read_text().splitlines())) == 3000
     assert "300 documents, each there once: 294 with a prediction and 6 in " in said[-2]
     assert re.fullmatch(
-        r"2936 documents, [\d,]+ tokens a second on one core of a CPU\n37,000,000 x \d+ tokens / "
+        r"4 documents, [\d,]+ tokens a second on one core of a CPU\n37,000,000 x \d+ tokens / "
         r"\(8 x [\d,]+ a second\) = [\d,.]+ hours\n", said[-1],
     )  # fmt: skip
 

@@ -32,13 +32,9 @@ ABSTRACTS = {"NCBI": ("ncbi_disease", "NCBItestset_corpus.txt"),
 
 
 @pytest.fixture(scope="module")
-def runs(run: Run, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one run, of a tiny model that has learned the small corpora's words."""
-    out = tmp_path_factory.mktemp("trained") / "runs"
-    run(
-        "train.py", "model=bioformer", f"hub_mirror={mirror}", f"output_dir={out}", "logger=none",
-        "trainer.max_epochs=25", "trainer.learning_rate=1e-2", "trainer.ema_decay=0",
-    ).well()  # fmt: skip
+def runs(learned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one calibrated run that has learned the small corpora's words."""
+    out = shutil.copytree(learned, tmp_path_factory.mktemp("trained") / "runs")
     (folder,) = out.iterdir()
     (folder / "calibration.json").write_text(json.dumps(COOL))
     return out
@@ -249,6 +245,27 @@ def test_a_reader_that_has_enough_ends_it_in_one_line(
     assert len(said) == 3
 
 
+def test_a_signal_ends_a_pipe_with_its_number(
+    runs: Path, verbs_environment: dict[str, str]
+) -> None:
+    """It waits for more, with all that it was given a stretch of behind it."""
+    words = ["input=-", "output=-", "trainer.device_batch=1", f"output_dir={runs}"]
+    with subprocess.Popen(
+        [sys.executable, "predict.py", *words], cwd=ROOT, env=verbs_environment,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        process.stdin.write('{"text": "severe asthma and fever"}\n' * 20)
+        process.stdin.flush()
+        found = [process.stdout.readline() for _ in range(16)]
+        process.send_signal(signal.SIGTERM)
+        rest, said = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert [json.loads(line)["document"] for line in found] == [str(n) for n in range(1, 17)]
+    assert rest == ""
+    assert said.splitlines()[-1] == "interrupted by SIGTERM"
+    assert "Traceback" not in said
+
+
 # ---------------------------------------------------------------- what is predicted
 
 
@@ -320,6 +337,23 @@ def test_only_what_is_sure_enough(run: Run, runs: Path, notes: Path, tmp_path: P
         spans.append([span for each in found for span in each.spans])
     assert 0 < len(spans[1]) < len(spans[0])
     assert spans[1] == [span for span in spans[0] if span.confidence >= 0.5]
+
+
+def test_with_weights_of_8_bits(run: Run, runs: Path, notes: Path, tmp_path: Path) -> None:
+    """Nearly the same spans, with other confidences."""
+    found = []
+    for precision in ("32", "int8"):
+        out = tmp_path / precision
+        words = (f"input={notes}", f"output={out}", f"output_dir={runs}", "format=jsonl")
+        run("predict.py", *words, f"trainer.precision={precision}").well()
+        found.append(read_predictions(out / "predictions.jsonl", documents(notes)))
+    exact, rounded = (
+        {(each.document, s.start, s.end, s.type): s.confidence for each in of for s in each.spans}
+        for of in found
+    )
+    same = exact.keys() & rounded.keys()
+    assert len(same) > 0.9 * len(exact) > 20 and len(same) > 0.9 * len(rounded)
+    assert any(exact[key] != rounded[key] for key in same)
 
 
 def test_a_published_model(run: Run, mirror: Path, notes: Path, tmp_path: Path) -> None:

@@ -1,12 +1,19 @@
 """What is said of a stream while it runs."""
 
 import logging
+import re
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from words import word_system
 
+from medner import progress
+from medner.annotation import StandardOutput, annotate
+from medner.inputs import open_input
 from medner.progress import Progress, duration
+from medner.tagger import Tagger
 
 
 def said(
@@ -66,6 +73,25 @@ def test_on_a_terminal_one_line_is_written_over_and_taken_away(
         "200 documents, 10 a second, 2 % read, about 16 min left",
     ]
     assert lines[-1] == "" and len(lines) == 1 + len(STEPS) + 2
+
+
+def test_a_prediction_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After each stretch of 16 documents, as if each took a minute."""
+    monkeypatch.setattr(progress, "_SECONDS", 0)
+    caplog.set_level(logging.INFO)
+    (tmp_path / "notes.jsonl").write_text('{"text": "no fever"}\n' * 64)
+    source = open_input(str(tmp_path / "notes.jsonl"))
+    annotate(source, Tagger(word_system(), device_batch=1), StandardOutput())
+    assert caplog.messages[0] == "16 documents"
+    rate = r"[\d,.e+]+ a second"
+    said = [
+        re.fullmatch(rf"(\d+) documents, {rate}, (\d+) % read, about 0 s left", line).groups()
+        for line in caplog.messages[1:]
+    ]
+    # a stretch ends when the first document behind it has been read
+    assert said == [("32", "52"), ("48", "77"), ("64", "100")]
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ from test_module import NOTES, Gradients, small_module, tokenizer_files
 from test_resume import SETTINGS, Start, outcome, process, result, wait_for
 
 from medner import hardware, ranks
-from medner.config import check, resolve
+from medner.config import check
 from medner.errors import ConfigError
 from medner.module import NerModule
+from medner.resolution import resolve
 from medner.schema import HardwareConfig
 from medner.training import make_trainer
 
@@ -117,7 +118,9 @@ def begin(mirror: Path) -> Callable[[Path], tuple[str, ...]]:
     settings = [word for word in SETTINGS if "device_batch" not in word]
     return lambda folder: (
         "train.py", *settings, "trainer.device_batch=4", "trainer.precision=32",
-        "data.split.validation=3", f"hub_mirror={mirror}", f"hydra.run.dir={folder}",
+        # so that the last step of an epoch has windows for both: else dropout's numbers differ
+        "data.split.validation=3", "data.split.test=0",
+        f"hub_mirror={mirror}", f"hydra.run.dir={folder}",
     )  # fmt: skip
 
 
@@ -245,8 +248,11 @@ def test_torchrun_starts_them_too(
 
 
 SRUN = """#!{python}
-# As Slurm's: the command as often as there are tasks, with the number of each.
-import os, subprocess, sys
+# As Slurm's: the command as often as there are tasks, with the number of each. In the first round
+# the job's time is up, which all tasks are told, as soon as there is something to go on from.
+import os, pathlib, signal, subprocess, sys, time
+last = pathlib.Path("runs", os.environ["SLURM_JOB_ID"], "checkpoints", "last.ckpt")
+first = not last.exists()
 tasks = int(os.environ["SLURM_NTASKS"])
 each = int(os.environ["SLURM_NTASKS_PER_NODE"])
 command = [word for word in sys.argv[1:] if not word.startswith("--")]
@@ -257,6 +263,11 @@ started = [
     )
     for number in range(tasks)
 ]
+if first:
+    while not last.exists() and not any(process.poll() for process in started):
+        time.sleep(0.005)
+    for process in started:
+        process.send_signal(signal.SIGTERM)
 sys.exit(max(process.wait() for process in started))
 """
 
@@ -272,10 +283,10 @@ def job_script() -> str:
 def test_the_slurm_script_of_the_page(
     verbs_environment: dict[str, str], begin: Callable, alone: Path, tmp_path: Path
 ) -> None:
-    """Two nodes with a device each, by a stand-in for srun; when it is requeued, it goes on."""
+    """Two nodes with a device each, by a stand-in for srun; it is requeued, and goes on."""
     for name, text in (
         ("srun", SRUN.format(python=sys.executable)),
-        ("scontrol", '#!/bin/sh\necho "$@" >> scontrol.log\n[ $2 = requeue ] || echo 127.0.0.1\n'),
+        ("scontrol", '#!/bin/sh\necho "$@" >> scontrol.log\n[ $1 = requeue ] || echo 127.0.0.1\n'),
         ("python", f'#!/bin/sh\nexec {sys.executable} "$@"\n'),
     ):
         (tmp_path / "bin").mkdir(exist_ok=True)
@@ -284,7 +295,7 @@ def test_the_slurm_script_of_the_page(
     for name in ("train.py", "medner", "conf"):
         (tmp_path / name).symlink_to(ROOT / name)
     words = [word for word in begin(tmp_path)[1:] if "run.dir" not in word]
-    options = shlex.join([*words, "trainer.accelerator=cpu"])
+    options = shlex.join([*words, "trainer.accelerator=cpu", "trainer.save_minutes=0"])
     script = job_script()
     begun = "model=biobert trainer=ddp trainer.nodes=2 trainer.devices=4"
     assert begun in script
@@ -293,8 +304,18 @@ def test_the_slurm_script_of_the_page(
         "PATH": f"{tmp_path / 'bin'}:{verbs_environment['PATH']}", "SLURM_JOB_ID": "17",
         "SLURM_JOB_NODELIST": "here", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1",
     }  # fmt: skip
-    for _ in range(2):
-        subprocess.run(["bash", "-c", script], cwd=tmp_path, env=env, check=True)
+    rounds = [
+        subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [each.stdout + each.stderr for each in rounds]
+    assert [each.returncode for each in rounds] == [75, 0], said
+    asked = (tmp_path / "scontrol.log").read_text().splitlines()
+    assert asked == ["show hostnames here", "requeue 17", "show hostnames here"]
+    (step,) = re.findall(r"saved after step (\d+)", said[0])
+    assert f"going on after step {step}, in epoch " in said[1]
     (folder,) = (tmp_path / "runs").iterdir()
     assert_same(folder, alone)
 

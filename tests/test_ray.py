@@ -9,25 +9,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 from conftest import ROOT, Run
-
-needs_ray = pytest.mark.skipif(not find_spec("ray"), reason="ray is not installed")
-
-
-@pytest.fixture(scope="module")
-def runs(run: Run, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one run, of a tiny model that has learned the small corpora's words."""
-    out = tmp_path_factory.mktemp("trained") / "runs"
-    run(
-        "train.py", "model=bioformer", f"hub_mirror={mirror}", f"output_dir={out}", "logger=none",
-        "trainer.max_epochs=25", "trainer.learning_rate=1e-2", "trainer.ema_decay=0",
-    ).well()  # fmt: skip
-    return out
 
 
 @pytest.fixture
@@ -70,7 +56,6 @@ ERRORS = {
 }
 
 
-@needs_ray
 @pytest.mark.parametrize("options", ERRORS)
 def test_an_error_is_one_line_before_torch_is_imported(
     run: Run, corpora: Path, tmp_path: Path, options: str
@@ -98,15 +83,14 @@ def test_without_ray_it_says_what_to_install(run: Run, tmp_path: Path) -> None:
 # ---------------------------------------------------------------- what is predicted
 
 
-@needs_ray
 @pytest.mark.slow
 def test_killed_worker_node_and_command_leave_what_one_process_finds(
-    run: Run, runs: Path, tmp_path: Path, verbs_environment: dict[str, str]
+    run: Run, learned: Path, tmp_path: Path, verbs_environment: dict[str, str]
 ) -> None:
     """The study, small: it checks that every document is there once."""
     words = ["--documents", "1200", "--shards", "24", "--nodes", "3", "--sentences", "2"]
     study = subprocess.run(
-        [sys.executable, "studies/killed_on_ray.py", tmp_path, *words, f"output_dir={runs}"],
+        [sys.executable, "studies/killed_on_ray.py", tmp_path, *words, f"output_dir={learned}"],
         cwd=ROOT, env=verbs_environment, capture_output=True, text=True,
     )  # fmt: skip
     assert study.returncode == 0, study.stdout + study.stderr
@@ -119,7 +103,10 @@ def test_killed_worker_node_and_command_leave_what_one_process_finds(
     )  # fmt: skip
     assert re.search(r"going on after (1[89]|2\d) of 24 shards, \d+ documents read, ", study.stderr)
     whole = run(
-        "predict.py", f"input={tmp_path}/shards", f"output={tmp_path}/whole", f"output_dir={runs}"
+        "predict.py",
+        f"input={tmp_path}/shards",
+        f"output={tmp_path}/whole",
+        f"output_dir={learned}",
     )
     assert whole.code == 3
     found = sorted((tmp_path / "found" / "predictions").iterdir())
@@ -132,16 +119,15 @@ def test_killed_worker_node_and_command_leave_what_one_process_finds(
     assert not list((tmp_path / "found").rglob(".*"))
 
 
-@needs_ray
 @pytest.mark.slow
 def test_a_signal_ends_it_with_what_to_type(
-    run: Run, runs: Path, corpora: Path, tmp_path: Path, verbs_environment: dict[str, str],
+    run: Run, learned: Path, corpora: Path, tmp_path: Path, verbs_environment: dict[str, str],
     own_ray: dict[str, str],
 ) -> None:  # fmt: skip
     """On a cluster that is started for it; of CSV to Parquet, and of texts."""
     given = shards(tmp_path / "shards", corpora, 8, 100)
     words = [
-        f"input={given}", f"output_dir={runs}", "text_column=abstract", "id_column=pmid",
+        f"input={given}", f"output_dir={learned}", "text_column=abstract", "id_column=pmid",
         "format=parquet", "min_confidence=0.3",
     ]  # fmt: skip
     out = tmp_path / "out"
@@ -156,10 +142,19 @@ def test_a_signal_ends_it_with_what_to_type(
         said, _ = process.communicate()
     assert process.returncode == 75, said
     assert said.splitlines()[-1] == "interrupted by SIGTERM; to go on: the same command"
-    ended = run("predict.py", *on_ray, env=own_ray)
+    impatient = tmp_path / "impatient"
+    impatient.mkdir()
+    (impatient / "sitecustomize.py").write_text(
+        "from medner import progress\nprogress._SECONDS = 0\n"
+    )
+    path = {"PYTHONPATH": f"{impatient}:{ROOT}"}
+    ended = run("predict.py", *on_ray, env=own_ray | path)
     assert ended.code == 3
     assert ended.stdout == ""
     assert "going on after " in ended.stderr
+    assert re.search(
+        r"^800 documents, [\d,.]+ a second, 100 % read, about 0 s left$", ended.stderr, re.M
+    )
     assert ended.error() == f"error: 16 of 800 documents failed; why is in {out}/failed.jsonl"
     again = run("predict.py", *on_ray, env=own_ray)
     assert f"{out} is finished already, nothing is left to do (800 documents" in again.stderr
@@ -174,14 +169,13 @@ def test_a_signal_ends_it_with_what_to_type(
     assert [record["line"] for record in failed[:2]] == [19, 69]
 
 
-@needs_ray
 @pytest.mark.slow
 def test_a_folder_of_texts_and_a_wrong_label_map(
-    run: Run, runs: Path, corpora: Path, tmp_path: Path, own_ray: dict[str, str]
+    run: Run, learned: Path, corpora: Path, tmp_path: Path, own_ray: dict[str, str]
 ) -> None:
     notes = shutil.copytree(corpora / "maccrobat2020", tmp_path / "notes")
     (notes / "bad.txt").write_bytes(b"line\n\xff")
-    words = ["predict.py", "input=notes", f"output_dir={runs}"]
+    words = ["predict.py", "input=notes", f"output_dir={learned}"]
     error = run(*words, "engine=ray", "output=out", "label_map=disease_and_chemical", cwd=tmp_path)
     assert (error.code, "not types of the model" in error.error()) == (2, True)
     assert not (tmp_path / "out").exists()

@@ -50,11 +50,18 @@ def test_the_data_report_says_identical_twins_and_upper_bound(
     full, converted = open_annotations(config.data)
     kept, there = (sum(len(d.entities) for d in each) // 2 for each in (converted, full))
     assert kept < there
+    left = {document.id: len(document.entities) for document in converted}
+    lost = {document.id: len(document.entities) - left[document.id] for document in full}
     assert reports == (
         "rebuilt from 24 reports by the rule of the hub's conversion, which keeps "
         f"{kept} of their {there} entities"
     )
     assert report["passed_over"]["entities"] == 2 * (there - kept)
+    assert report["lost_to_conversion"] == {
+        part: sum(lost[document.id] for document in documents) for part, documents in parts.items()
+    }
+    assert report["lost_to_conversion"]["train"] > 0
+    assert sum(report["lost_to_conversion"].values()) == report["passed_over"]["entities"]
     assert "identical" in twins and "upper bound" in twins
     assert f"  {twins}" in [record.message for record in caplog.records]
 

@@ -352,7 +352,7 @@ def test_a_run_trained_anew_is_the_same_to_the_bit(run: Run, whole: Path, tmp_pa
     moved = Path(shutil.copytree(whole, tmp_path / "moved"))
     ended = run("train.py", f"repeat={moved}", f"output_dir={tmp_path}/runs").well()
     assert (
-        f"the same as {moved} to the bit: history, scores (validation), predictions, weights"
+        f"the same as {moved} to the bit: history, scores (validation, test), predictions, weights"
         in ended.stdout
     )
     (again,) = (tmp_path / "runs").iterdir()

@@ -27,7 +27,7 @@ PRIVATE = {
         "path", "parts", "homepage", "release.folder", "release.hub",
         "release.fingerprint", "release.files",
     )),
-    "data.split.test_ids", "data.split.groups", "data.rebuild_from",
+    "data.split.test_ids", "data.split.groups", "data.split.known_twins", "data.rebuild_from",
 }  # fmt: skip
 
 

@@ -46,7 +46,15 @@ def test_one_text_and_many() -> None:
     assert [each.document for each in found] == ["1", "mine", "3"]
     assert [len(each.spans) for each in found] == [2, 1, 0]
     assert tagger("").spans == ()
+    assert tagger(Document("mine", text)) == replace(prediction, document="mine")
     assert tagger.types == tuple(sorted(WORDS.values()))
+
+
+@pytest.mark.parametrize("given", [["fever", "gout"], [], iter("ab"), b"fever", None])
+def test_many_texts_or_none_are_not_one(given: object) -> None:
+    kind = type(given).__name__
+    with pytest.raises(TypeError, match=rf"one text or Document, not {kind}; \.predict takes many"):
+        Tagger(word_system())(given)
 
 
 def test_a_stream_is_read_as_it_is_predicted() -> None:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from medner.comparison import Comparison, Row
 from medner.evaluation_files import STUDIED
+from medner.leaks import leak_caveat
 from medner.scoring.bootstrap import Interval
 from medner.scoring.rulers import RULERS, SELECTION
 from medner.tables import aligned
@@ -120,14 +121,17 @@ def scores_table(comparison: Comparison) -> Table:
             "The best epoch of each run was chosen on these documents, so that their figures are "
             "too high; data.split.test=NUMBER keeps others for the end."
         )
+    notes += _leak_notes(comparison)
     if comparison.reference:
         at = [column.heading for column, _ in columns].index(TO_THE_BEST)
         columns[at] = Column("to the baseline", "{:+.3f}"), columns[at][1]
         notes.append(f"Differences are to the baseline, {comparison.reference}.")
     if comparison.pooled:
+        several = any(row.seeds > 1 for row in comparison.rows)
         notes.append(
             "Of a cross-validation each document is scored by the model that has not seen it, and "
-            "all are counted together; deviation is that of the folds."
+            "all are counted together; deviation is that of "
+            f"{'folds and seeds' if several else 'the folds'}."
         )
     filled = [
         (column, [figure(row) for row in comparison.rows])
@@ -145,6 +149,18 @@ def scores_table(comparison: Comparison) -> Table:
         rows=tuple(zip(*(cells for _, cells in filled), strict=True)),
         notes=tuple(notes),
     )
+
+
+def _leak_notes(comparison: Comparison) -> list[str]:
+    """What leaks to the systems, named unless it is so of all."""
+    leaking: dict[str, list[str]] = defaultdict(list)
+    for row, name in zip(comparison.rows, row_names(comparison.rows), strict=True):
+        if caveat := leak_caveat(row.leaks):
+            leaking[caveat].append(name)
+    return [
+        caveat if len(names) == len(comparison.rows) else f"{'; '.join(names)}: {caveat}"
+        for caveat, names in leaking.items()
+    ]
 
 
 @cache

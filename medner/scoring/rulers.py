@@ -23,7 +23,7 @@ FACTORS = {
     "lost_labels": "gold: what the hub's conversion keeps",
     "truncation": f"behind the first {FIRST_TOKENS} tokens neither gold nor predictions",
     "scorer": "seqeval as it comes (lenient), by word, tags before decoding",
-    "subtokens": "the same by piece of a word",
+    "subtokens": "seqeval so, but by piece of a word (alone: with the scorer's change)",
 }
 SELECTION = "selection"
 
@@ -32,9 +32,11 @@ SELECTION = "selection"
 class Rulers:
     """Precision, recall and F1 of the same predictions.
 
-    ``strict`` is the headline; ``alone`` has each of ``FACTORS`` by itself (``subtokens`` goes with
-    the lenient scorer); ``path`` has them added up in their order. ``selection`` is a factor that
-    the predictions do not tell; None where these documents did not choose the epoch.
+    ``strict`` is the headline; ``alone`` has each of ``FACTORS`` by itself, but for ``subtokens``:
+    strict scores are of spans and know no pieces, so that it is scorer and sub-tokens together, and
+    what pieces alone are worth is its difference to ``scorer``. ``path`` has them added up in their
+    order. ``selection`` is a factor that the predictions do not tell; None where these documents
+    did not choose the epoch.
     """
 
     strict: Mapping[str, float]

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from medner.analysis import read_calibrator
 from medner.corpora import CorpusSource, read_corpus
 from medner.documents import Document
 from medner.errors import UserError
-from medner.files import folder_written_whole, read_json, written_whole
+from medner.files import folder_written_whole, written_whole
 from medner.hub import check_push, push
 from medner.model_card import model_card
 from medner.parts import own_parts
-from medner.runs import BEST, CALIBRATION, EXPORT_SETTINGS, load_config, trained_run
+from medner.runs import BEST, EXPORT_SETTINGS, load_config, trained_run
 from medner.schema import PROJECT
-from medner.scoring.temperature import Calibrator
 
 log = logging.getLogger("export")
 
@@ -31,8 +31,7 @@ def export(config: DictConfig, _: Path) -> None:
     if config.push:
         check_push(config.push)
     log.info("run: %s", run)
-    stored = run / CALIBRATION
-    calibrator = Calibrator.from_dict(read_json(stored)) if stored.is_file() else None
+    calibrator = read_calibrator(run)
     documents = documents_to_compare(run, config.corpora_dir)
 
     from medner import export_check

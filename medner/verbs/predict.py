@@ -77,7 +77,8 @@ def write_to(
 
 
 def settings(config: DictConfig, source: Input, run: Path | None, model: Path) -> dict[str, Any]:
-    """All that has a say in what is written."""
+    """All that has a say in what is written, but for what changes a confidence's last digits at
+    most: device batch, device and threads, which may be given anew."""
     weights = model if model.is_file() else max(model.iterdir(), key=lambda p: p.stat().st_mtime_ns)
     calibrator = read_calibrator(run) if run else None
     label_map = LabelMap.from_config(config.label_map) if config.label_map else None

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, ListConfig
 
 from medner.comparison import compare
 from medner.errors import UserError
-from medner.evaluation_files import find_evaluations, latest, to_evaluate, unfinished
+from medner.evaluation_files import find_evaluations, latest, not_pooled, to_evaluate, unfinished
 from medner.runs import PAGE
 from medner.trained_runs import trained_runs
 
@@ -23,7 +23,7 @@ def report(config: DictConfig, _: Path) -> None:
         raise UserError("; ".join(notes))
     comparisons = compare(evaluations, config.baseline)
     runs = trained_runs(evaluations)
-    notes += to_evaluate(evaluations)
+    notes += [*not_pooled(evaluations), *to_evaluate(evaluations)]
 
     from medner.report.overview import write_overview
     from medner.report.tables import cost_table, rulers_table, scores_table

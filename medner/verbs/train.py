@@ -10,7 +10,6 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medner import ranks
-from medner.config import resolve
 from medner.data_report import corpus_details
 from medner.documents import Parts
 from medner.encoding_report import describe_encoding, encoding_details, encoding_lines
@@ -19,10 +18,11 @@ from medner.factors import as_trained, describe_training, training_lines
 from medner.files import read_json, write_json
 from medner.gold import Gold, read_gold
 from medner.labels import Labels
-from medner.leaks import Leak, shared_line, shared_with_training
+from medner.leaks import leaks_of, shared_line, shared_with_training
 from medner.parts import own_parts, read_and_split, warn_of_leaks
 from medner.prediction_files import write_predictions
 from medner.pretrained import locate
+from medner.resolution import resolve
 from medner.resume import changes
 from medner.runs import (
     BEST,
@@ -151,7 +151,7 @@ def read_again(config: DictConfig, run: Path) -> tuple[Parts, dict[str, Any]]:
     for line in training_lines(describe_training(as_split, parts, config.data)):
         log.info("%s", line)
     # of an older program's run it is not known
-    warn_of_leaks([Leak.from_dict(saved) for saved in report["split"].get("leaks", ())])
+    warn_of_leaks(leaks_of(report) or (), config.data.split)
     return parts, report
 
 
@@ -207,7 +207,12 @@ def score_best(
         write_predictions(path, predict(documents), documents)
     calibrator = fit_calibrator(run, data.documents("validation"), config.confidence)
     write_json(run / CALIBRATION, calibrator.to_dict())
-    training = Training(data.documents("train"), calibrator, epochs=read_epochs(run))
+    training = Training(
+        data.documents("train"),
+        calibrator,
+        epochs=read_epochs(run),
+        leaks=leaks_of(report) or (),
+    )
     for part in own:
         documents, path = data.documents(part), predictions_of(run, part)
         system, _ = systems.from_output(path, {part: documents}, run, allow_missing=False)
@@ -215,7 +220,8 @@ def score_best(
         found, folder = record(system, own_gold, training)
         scores[part] = found.scores
         log_part(loggers, part, found.scores, path, documents, step)
-        log.info("\n%s, best epoch (strict)\n%s", part, table(found.scores))
+        which = "which chose the epoch" if part == "validation" else "best epoch"
+        log.info("\n%s, %s (strict)\n%s", part, which, table(found.scores))
         log.info("to look at: %s", folder / PAGE)
     if gold:
         system = systems.from_checkpoint(
