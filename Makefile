@@ -49,9 +49,11 @@ fuzz: install  ## hostile input, 20,000 cases a reader and more: make fuzz SEED=
 
 # twenty minutes on two cores; scaling.py, to a hundred thousand documents, is run by itself
 bench: install  ## what is fast, and beside what: make bench RUN=runs/FOLDER CORPORA=corpora > bench.md
+	@test -d '$(RUN)' || { echo "error: RUN=$(RUN) is no folder: give that of a run"; exit 1; }
 	@.venv/bin/python bench/wait.py && echo
 	@.venv/bin/python bench/training_step.py && echo
-	@.venv/bin/python bench/training.py $(ARGS) data.split.test=20 trainer.max_epochs=2 && echo
+	@.venv/bin/python bench/training.py $(ARGS) corpora_dir='$(CORPORA)' data.split.test=20 \
+		trainer.max_epochs=2 && echo
 	@.venv/bin/python bench/inference.py '$(RUN)' && echo
 	@.venv/bin/python bench/inference.py '$(RUN)' '$(CORPORA)/bc5cdr/CDR_TestSet.PubTator.txt'
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from medner.config import INT8
 from medner.corpora.conversion import REBUILT
 from medner.files import read_json
 from medner.leaks import Leak, leak_caveat
@@ -29,10 +30,10 @@ class Result:
     """An evaluation of the run's best model.
 
     ``corpus`` and ``part`` name the documents, ``chosen_on`` says whether the best epoch was chosen
-    on them, ``leak`` what of them had been seen before (nothing: empty), and ``converted`` whether
-    their gold is what the hub's conversion keeps. ``overall`` and the rows of ``types`` (type, its
-    figures) are strict scores, the intervals 95 % of the resamples of documents, None where these
-    are too few. ``maps``: the corpus's types and what of the model's is taken for each; empty if
+    on them, ``leaks`` what of them had been seen before, and ``converted`` whether their gold is
+    what the hub's conversion keeps. ``overall`` and the rows of ``types`` (type, its figures) are
+    strict scores, the intervals 95 % of the resamples of documents, None where these are too few.
+    ``maps``: the corpus's types and what of the model's is taken for each; empty if
     they are the same.
     ``calibration_error``: of spans, ``before`` the temperature and ``after``, as far as known.
     """
@@ -40,7 +41,7 @@ class Result:
     corpus: str
     part: str | None
     chosen_on: bool
-    leak: str
+    leaks: tuple[Leak, ...]
     converted: bool
     documents: int
     overall: Mapping[str, Any]
@@ -50,6 +51,11 @@ class Result:
     label_map: str
     maps: tuple[str, ...]
     calibration_error: Mapping[str, float]
+
+    @property
+    def leak(self) -> str:
+        """What is said beside the scores; nothing where nothing leaks."""
+        return leak_caveat(self.leaks)
 
     @property
     def title(self) -> str:
@@ -73,6 +79,7 @@ def read_results(run: Path, corpus: str, leaks: Sequence[Leak]) -> tuple[list[Re
     for path in sorted((run / "evaluations").glob(f"*/{METRICS}")):
         metrics = read_json(path)
         of_best = Path(metrics.get("checkpoint", "")).name == BEST.name
+        of_best &= metrics.get("precision") != INT8
         if not (of_best or metrics.get("by_run")) or not path.with_name(ANALYSIS).is_file():
             continue
         analysis = read_json(path.with_name(ANALYSIS))
@@ -108,7 +115,7 @@ def _result(
         corpus=name,
         part=part,
         chosen_on=own and part == "validation",
-        leak=leak_caveat(leak for leak in leaks if own and leak.part == part),
+        leaks=tuple(leak for leak in leaks if own and leak.part == part),
         converted=name == REBUILT,
         documents=scores["documents"],
         overall=scores["overall"],

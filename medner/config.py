@@ -34,6 +34,7 @@ PRECISIONS = (
     "16-true", "bf16-true", "32-true", "64-true",
 )  # fmt: skip
 INT8 = "int8"  # of prediction alone, on a CPU
+NOT_ON_A_CARD = "trainer.precision=int8: on a CPU only; give trainer.accelerator=cpu"
 # Names of what is defined where numpy is needed; tests hold them to it.
 FLATTEN = ("longest_first", "most_kept")  # which of overlapping entities train
 SUBTOKENS = ("bio", "copied")  # how the tokens of a word are tagged
@@ -103,6 +104,9 @@ def check(config: DictConfig) -> None:
             raise ConfigError(f"{key}={value}: takes {either(choices)}")
     for key, value in leaves(config):
         _check_value(key, value, training="data" in config)
+    device = tuple(OmegaConf.select(config, f"trainer.{it}") for it in ("precision", "accelerator"))
+    if device == (INT8, "gpu"):
+        raise ConfigError(NOT_ON_A_CARD)
     if "data" in config:
         if own:
             raise ConfigError(
@@ -185,6 +189,8 @@ def _check_ray(config: DictConfig) -> None:
             raise ConfigError(f"{name}=-: engine=ray reads files, and writes a folder")
     if config.format not in (None, "jsonl", "parquet"):
         raise ConfigError(f"format={config.format}: engine=ray takes jsonl or parquet")
+    if config.engine.cpus is None:
+        raise ConfigError("engine.cpus=null: takes a number above 0")
     if not find_spec("ray"):
         raise ConfigError("engine=ray: ray is not installed; pip install 'medner[ray]'")
 

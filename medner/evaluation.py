@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from medner.analysis import Analysis, Training, analyse
+from medner.config import INT8
 from medner.data_report import fingerprint
 from medner.documents import Document
 from medner.errors import UserError
@@ -132,8 +133,9 @@ def _best_map(system: System, gold: Gold, development: Gold) -> LabelMap:
 
 
 def results_folder(system: System, gold: Gold) -> Path:
-    """``NAME_MAP`` among the system's evaluations."""
-    return system.folder / f"{gold.name}_{map_name(gold)}"
+    """``NAME_MAP`` among the system's evaluations; what int8 makes of a model lies beside it."""
+    rounded = f"_{INT8}" if system.details.get("precision") == INT8 else ""
+    return system.folder / f"{gold.name}_{map_name(gold)}{rounded}"
 
 
 def map_name(gold: Gold) -> str:

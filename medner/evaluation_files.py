@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medner import system_names
+from medner.config import INT8
 from medner.errors import UserError
 from medner.files import read_json
 from medner.leaks import Leak, united
@@ -201,20 +202,22 @@ def _together(folds: list[Evaluation]) -> Evaluation:
 def _read(folder: Path) -> Evaluation:
     metrics, analysis = read_json(folder / METRICS), read_json(folder / ANALYSIS)
     run = find_run(folder / METRICS)
-    # of a run its best checkpoint is meant; any other is a system by itself
+    # of a run its best checkpoint as it is is meant; any other is a system by itself
     best = Path(metrics.get("checkpoint", "")).name == BEST.name
-    config = load_config(run) if run and (best or metrics.get("by_run")) else None
+    best &= metrics.get("precision") != INT8
+    trained = load_config(run) if run else None
+    config = trained if best or metrics.get("by_run") else None
     source = next(
         (metrics[n] for n in ("checkpoint", "predictions", "hf_model") if n in metrics), ""
     )
     documents = sorted(analysis["by_document"], key=lambda row: row["document"])
     counts = [[[row[name] for name in ("gold", "predicted", "correct")]] for row in documents]
     counts = np.array(counts, dtype=np.int64)
-    own = config is not None and metrics["data"] in _OWN_PARTS
+    own = trained is not None and metrics["data"] in _OWN_PARTS
     return Evaluation(
         system=label(config) if config else system_names.of_others(metrics),
         settings=system_names.settings(config) if config else ((system_names.SOURCE, source),),
-        data=f"{config.data.name} {metrics['data']}" if own else metrics["data"],
+        data=f"{trained.data.name} {metrics['data']}" if own else metrics["data"],
         fingerprint=metrics["fingerprint"],
         label_map=metrics["label_map"],
         ids=tuple(row["document"] for row in documents),

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 from tqdm import tqdm
 
-from medner.config import INT8
+from medner.config import INT8, NOT_ON_A_CARD
 from medner.cpu_kernels import keep_freed_memory, quantised
 from medner.datamodule import Batches, MicroBatch
 from medner.documents import Document
@@ -52,9 +52,7 @@ class Predictor:
         computed_in = precision
         if precision == INT8:
             if accelerator != "cpu" and has_card():
-                raise ConfigError(
-                    "trainer.precision=int8: on a CPU only; give trainer.accelerator=cpu"
-                )
+                raise ConfigError(NOT_ON_A_CARD)
             module.encoder = quantised(module.eval().encoder)
             computed_in = cpu_precision() or "32-true"
         fabric = Fabric(

@@ -14,7 +14,7 @@ from medner.duplicates import find_groups, merge_groups
 from medner.id_files import count, some
 
 TWIN = "a twin (nearly the same text, or the same group)"
-WORTHLESS = "scores on these say nothing about new documents"
+WORTHLESS = "a score on a twin says nothing about new documents"
 # the parts that a model, or the choice of its best epoch, has seen before it is scored on one
 _BEFORE = (("validation", "train"), ("test", "train"), ("test", "validation"))
 

@@ -200,10 +200,11 @@ def _metadata(
 
 
 def _entries(result: Result) -> list[EvalResult]:
-    """A result in the model index; that of the validation part says so, and so does a leak."""
+    """A result in the model index; that of the validation part says so, and a leak how much."""
     of_map = f", label map {result.label_map}" if result.maps else ""
     seen = ", the epoch was chosen on it" if result.chosen_on else ""
-    seen += ", the split leaks" if result.leak else ""
+    if shares := leak_shares(result.leaks):
+        seen += f"; {shares}"
     return [
         EvalResult(
             task_type="token-classification",

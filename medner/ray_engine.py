@@ -22,6 +22,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from medner.annotation import annotate_shard
+from medner.config import INT8, NOT_ON_A_CARD
 from medner.errors import ConfigError, UserError
 from medner.files import read_json, write_json, written_whole
 from medner.id_files import count
@@ -251,6 +252,8 @@ def _actors(config: DictConfig) -> tuple[dict[str, float], int]:
     if accelerator == "gpu" and not cards:
         raise ConfigError("trainer.accelerator=gpu: no node of the Ray cluster has a card")
     if cards and accelerator != "cpu":
+        if config.trainer.precision == INT8:
+            raise ConfigError(NOT_ON_A_CARD)
         return {"num_gpus": 1}, min(cards, config.engine.actors or cards)
     most = int(sum(node.get("CPU", 0) // cpus for node in nodes))
     if not most:

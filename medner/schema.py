@@ -61,7 +61,7 @@ class SplitConfig:
     official: bool | None = None  # the corpus's own split: taken where there is one, unless false
     grouped: bool = True  # twins (near-duplicates, one group) on one side; false: each for itself
     known_twins: list[list[str]] = field(default_factory=list)  # pairs of ids that may be divided
-    allow_leak: bool = False  # train on twins of what is scored; wherever scores stand, it is said
+    allow_leak: bool = False  # train on twins of what is scored; page, tables and card say so
 
 
 @dataclass

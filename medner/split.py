@@ -177,9 +177,12 @@ def _divide_rest(
     rest = part == -1
     total = int(rest.sum())
     targets = (_documents(validation, total), _documents(test, total))
+    fewer = "; test=0 asks for no test part" if test else ""
     if sum(targets) >= total:
         asked = f"validation={validation}" + (f" and test={test}" if test else "")
-        raise UserError(f"{asked}: nothing is left to train on of {count(total, 'document')}")
+        raise UserError(
+            f"{asked}: nothing is left to train on of {count(total, 'document')}{fewer}"
+        )
     labels, sizes = table.of_groups(rest)
     groups = np.flatnonzero(sizes)
     pinned = np.isin(groups, table.group[~rest])
@@ -188,7 +191,7 @@ def _divide_rest(
     except ValueError:
         raise UserError(
             f"the {count(total, 'document')} to divide are {count(len(groups), 'group')}, of "
-            f"which {pinned.sum()} must stay in train: too few for one in each part"
+            f"which {pinned.sum()} must stay in train: too few for one in each part{fewer}"
         ) from None
     part[rest] = placed[np.searchsorted(groups, table.group[rest])]
     return [

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from medner.config import INT8
 from medner.documents import Document
 from medner.predictions import Prediction
 from medner.pretrained import locate
@@ -119,8 +120,9 @@ def from_checkpoint(
 
     check_card(accelerator, f"trainer.accelerator={accelerator}")
     module = NerModule.load(checkpoint)
+    name = label(load_config(run)) if run and checkpoint.name == BEST.name else str(checkpoint)
     return System(
-        label=label(load_config(run)) if run and checkpoint.name == BEST.name else str(checkpoint),
+        label=f"{name} {INT8}" if precision == INT8 else name,
         types=module.labels.types,
         folder=(run or checkpoint.parent) / "evaluations",
         source=checkpoint,
@@ -149,7 +151,7 @@ def from_hub(
     check_card(accelerator, f"trainer.accelerator={accelerator}")
     module = read_tagger(source)
     return System(
-        label=name,
+        label=f"{name} {INT8}" if precision == INT8 else name,
         types=module.labels.types,
         folder=folder / name.strip("/").replace("/", "_") / "evaluations",
         source=source,

@@ -108,7 +108,7 @@ def test_documents_of_an_evaluation_corpus_that_are_in_training_are_named(
     said = run("train.py", *options, *places, "dry_run=true", torch=False).stdout
     assert (
         "\n  2 of 3 documents (66.7%) are in training, too (nearly the same text): "
-        "101, 900 (there 100); scores on these say nothing about new documents\n"
+        "101, 900 (there 100); a score on a twin says nothing about new documents\n"
     ) in said
     said = run("train.py", "data=ncbi", "eval_dataset=ncbi", *places, "dry_run=true", torch=False)
     assert "\n  no document of ncbi_test is in training (nearly the same text)\n" in said.stdout

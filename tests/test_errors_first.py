@@ -52,6 +52,14 @@ OF_OPTIONS = {
     "wrong choice": ("train.py", "model.weights=none", r"model\.weights=none: .*pretrained or ran"),
     "wrong precision": ("train.py", "trainer.precision=8", r"trainer\.precision=8: .*bf16-mixed"),
     "int8 in training": ("train.py", "trainer.precision=int8", r"trainer\.precision=int8: takes"),
+    "int8 on a card": (
+        "predict.py", "input=x output=y trainer.precision=int8 trainer.accelerator=gpu",
+        r"trainer\.precision=int8: on a CPU only; give trainer\.accelerator=cpu",
+    ),
+    "no cores": (
+        "predict.py", "input=x output=y engine=ray engine.cpus=null",
+        r"engine\.cpus=null: takes a number above 0",
+    ),
     "wrong seed": ("train.py", "seed=-1", r"seed=-1"),
     "batch that does not divide": (
         "train.py", "trainer.device_batch=3 hub_mirror={hub}", r"device_batch=3: .*effective_batch",

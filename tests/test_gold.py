@@ -63,7 +63,7 @@ def test_documents_that_the_model_was_trained_on_are_named() -> None:
     assert said([Document("7", words(7, 30))]) == [
         "  no document of bc5cdr_test is in training (nearly the same text)"
     ]
-    same = "scores on these say nothing about new documents"
+    same = "a score on a twin says nothing about new documents"
     by_id = (
         "  1 document of 4 have ids that the model was trained on (2): if they are the same "
         "documents, the score says nothing about new ones"

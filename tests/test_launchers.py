@@ -150,8 +150,8 @@ def started(words: tuple[str, ...], env: dict[str, str]) -> subprocess.Popen:
 
 
 def wait_for(folder: Path, pattern: str, process: subprocess.Popen) -> Path:
-    """The first file like that; fails if the process ends before."""
-    while not (found := list(folder.glob(pattern))):
+    """The first file like that with something in it; fails if the process ends before."""
+    while not (found := [path for path in folder.glob(pattern) if path.stat().st_size]):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     return found[0]
@@ -180,7 +180,7 @@ def cluster(env: dict[str, str]) -> Iterator[tuple[dict[str, str], str]]:
         finally:
             ray.terminate()
             ray.communicate()
-    shutil.rmtree(place)
+            shutil.rmtree(place)
 
 
 @pytest.mark.slow
@@ -349,7 +349,7 @@ def test_a_study_goes_on_after_trials_that_fail(run: Run, mirror: Path, tmp_path
         ).fetchall()
     states = [state for state, _ in trials]
     assert states[0] == "FAIL" and set(states) == {"FAIL", "COMPLETE"}  # by the seed
-    for row, (state, value) in zip(sorted(table_of(ended).values()), trials, strict=False):
+    for row, (state, value) in zip(sorted(table_of(ended).values()), trials, strict=True):
         if state == "FAIL":
             assert value is None and "trainer.learning_rate=1e+30" in row
             assert re.search(r" failed: the (loss is (nan|inf)|weights are no finite)", row)

@@ -70,7 +70,7 @@ def test_a_split_that_may_leak_is_warned_of(run: Run, args: tuple[str, ...]) -> 
     )
     assert len(warned) == 1
     assert re.search(r"\): \d of 8 validation documents \(", warned[0])
-    assert warned[0].endswith("; scores on these say nothing about new documents")
+    assert warned[0].endswith("; a score on a twin says nothing about new documents")
 
 
 def test_leave_to_leak_says_nothing_where_nothing_leaks(run: Run, args: tuple[str, ...]) -> None:

@@ -76,8 +76,8 @@ def test_what_is_said_of_leaks() -> None:
 def test_what_stands_beside_scores_names_no_document() -> None:
     leaks = find_leaks(PARTS, [["b", "t", "u"], ["v", "w"]])
     assert leak_caveat(leaks) == (
-        f"The split leaks: 2 of 2 test documents (100.0%) have {TWIN} in train; scores on these "
-        "say nothing about new documents."
+        f"The split leaks: 2 of 2 test documents (100.0%) have {TWIN} in train; a score on a "
+        "twin says nothing about new documents."
     )
     assert leak_caveat(leak for leak in leaks if leak.part == "validation") == ""
     assert leak_caveat([]) == ""
@@ -115,7 +115,7 @@ def test_an_evaluation_shares_texts_with_training_whatever_ids_and_groups() -> N
     assert found == Leak("there", "train", 5, {"0": "0", "3": "4", "x": "1"})
     assert shared_line(found) == (
         "3 of 5 documents (60.0%) are in training, too (nearly the same text): 0, 3 (there 4), "
-        "x (there 1); scores on these say nothing about new documents"
+        "x (there 1); a score on a twin says nothing about new documents"
     )
     none = shared_with_training("there", documents[2:4], training)
     assert shared_line(none) == "no document of there is in training (nearly the same text)"

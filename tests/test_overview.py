@@ -132,7 +132,7 @@ def test_a_split_that_leaks_is_told_of_below_its_scores(tmp_path: Path) -> None:
     home, away = compare(find_evaluations([tmp_path]))
     said = (
         f"The split leaks: 45 of {DOCUMENTS} test documents (75.0%) have a twin (nearly the same "
-        "text, or the same group) in train; scores on these say nothing about new documents."
+        "text, or the same group) in train; a score on a twin says nothing about new documents."
     )
     named = f"distilbert, maccrobat experiment=twins: {said}"
     assert [note for note in scores_table(home).notes if "leak" in note] == [named]

@@ -375,11 +375,11 @@ def test_the_page_on_large_corpora(
         shell = {"PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         shell |= {"RAY_TMPDIR": own_ray, "PYTHONPATH": str(ROOT), "RAY_worker_niceness": "0"}
         said = []
-        (program,) = (b for b in blocks("docs/large_corpora.md") if b.startswith("from "))
-        program, _, last = program.rpartition("\n\n")
+        page = blocks("docs/large_corpora.md")
+        (program,) = (block for block in page if block.startswith("from "))
         exec(compile(program.replace("corpora/bc5cdr", f"{corpora}/bc5cdr"), "page", "exec"), {})
-        shown = [b for b in blocks("docs/large_corpora.md") if not b.startswith(("from ", "hours"))]
-        for line in [*(line for block in shown for line in commands(block)), last]:
+        shown = [block for block in page if not block.startswith(("from ", "hours"))]
+        for line in (line for block in shown for line in commands(block)):
             line = line.replace("/tmp/killed", f"{place}/killed").replace("python ", "", 1)
             if line.split()[0].endswith(".py"):
                 line = f"{sys.executable} {ROOT}/{line}"

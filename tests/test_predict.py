@@ -356,6 +356,16 @@ def test_with_weights_of_8_bits(run: Run, runs: Path, notes: Path, tmp_path: Pat
     assert any(exact[key] != rounded[key] for key in same)
 
 
+def test_what_8_bits_do_to_scores_stands_beside_them(run: Run, runs: Path, tmp_path: Path) -> None:
+    (folder,) = shutil.copytree(runs, tmp_path / "runs").iterdir()
+    words = ("eval_dataset=test", f"run={folder}", "trainer.precision=int8", "logger=none")
+    said = run("evaluate.py", *words).well().stdout
+    assert f"written: {folder}/evaluations/test_identity_int8\n" in said
+    table = run("report.py", f"runs={folder}", cwd=tmp_path).well().stdout.split("\n\n")[0]
+    rows = [re.split("  +", line)[:2] for line in table.splitlines()[2:4]]
+    assert sorted(rows) == [["bioformer, maccrobat", "1"], ["bioformer, maccrobat int8", "1"]]
+
+
 def test_a_published_model(run: Run, mirror: Path, notes: Path, tmp_path: Path) -> None:
     hub = tmp_path / "mirror"
     published(mirror / "dmis-lab" / "biobert-v1.1", hub / "someone" / "diseases")

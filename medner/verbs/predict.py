@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medner.analysis import read_calibrator
+from medner.config import INT8
 from medner.errors import ConfigError, IncompleteError
 from medner.input_rows import Columns
 from medner.inputs import STANDARD, Input, open_input
@@ -78,11 +79,12 @@ def write_to(
 
 def settings(config: DictConfig, source: Input, run: Path | None, model: Path) -> dict[str, Any]:
     """All that has a say in what is written, but for what changes a confidence's last digits at
-    most: device batch, device and threads, which may be given anew."""
+    most: device, threads and, but in int8, the device batch, which may be given anew."""
     weights = model if model.is_file() else max(model.iterdir(), key=lambda p: p.stat().st_mtime_ns)
     calibrator = read_calibrator(run) if run else None
     label_map = LabelMap.from_config(config.label_map) if config.label_map else None
     of_texts = "brat" if config.engine.name == "local" else "jsonl"
+    own = device(config, run)
     return {
         "engine": config.engine.name,
         "input": source.path if source.path == STANDARD else str(Path(source.path).resolve()),
@@ -93,7 +95,9 @@ def settings(config: DictConfig, source: Input, run: Path | None, model: Path) -
         "model": str(model.resolve()),
         "model_saved": datetime.fromtimestamp(weights.stat().st_mtime, UTC).isoformat(),
         "calibration": calibrator.to_dict() if calibrator else None,
-        "precision": device(config, run)["precision"],
+        "precision": own["precision"],
+        # rounds what is in a batch together
+        **({"device_batch": own["device_batch"]} if own["precision"] == INT8 else {}),
         "label_map": label_map.to_dict() if label_map else None,
         "min_confidence": config.min_confidence,
     }
