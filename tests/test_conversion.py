@@ -1,5 +1,6 @@
 """What the hub's conversion keeps: the rule by hand, against a loop, and on the real files."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,12 @@ def test_no_kept_sex_has_two_words(converted: tuple[Document, ...]) -> None:
     ]
     assert max(words for type_, words in mentions if type_ == "Sex") == 1
     assert len({type_ for type_, _ in mentions}) == 41
+
+
+@needs_corpora
+def test_two_types_are_kept_in_one_report_each(converted: tuple[Document, ...]) -> None:
+    """Where every report is there twice, two parts have them only if its twins are divided."""
+    reports = Counter(
+        type_ for document in converted for type_ in {entity.type for entity in document.entities}
+    )
+    assert {type_ for type_, of in reports.items() if of == 1} == {"Biological_attribute", "Mass"}
