@@ -1,6 +1,6 @@
 """What an encoder computes faster on a CPU: attention, dropout, and memory that is used again.
 
-Measured with MiniLM in bf16 on two cores of an AMD EPYC with AVX512-BF16 (``bench/``).
+What each is worth on a machine, ``bench/training_step.py`` tells.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees, and use it again.
 
     The C library gives large blocks back, and the kernel clears each page anew when the next step
-    asks for them: with two threads a third of a training step. Nothing is done without glibc.
+    asks for them. Nothing is done without glibc.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(_M_MMAP_MAX, 0)
@@ -58,8 +58,8 @@ def quantised(encoder: PreTrainedModel) -> nn.Module:
 
 
 class Dropout(nn.Dropout):
-    """Dropout that draws 16 bits an element, four elements at once: a Bernoulli draw for each, as
-    torch's own, is a tenth of a training step."""
+    """Dropout that draws 16 bits an element, four elements at once, where torch draws a Bernoulli
+    number for each."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         if not self.training or not 0 < self.p < 1 or input.device.type != "cpu":
@@ -98,7 +98,7 @@ def attention(
 class _Attention(torch.autograd.Function):
     """softmax(QK')V with the probabilities kept for the way back, by batched matrix products.
 
-    On a CPU, torch's fused attention computes them a second time, and takes twice as long.
+    On a CPU, torch's fused attention computes them a second time, and takes longer.
     """
 
     @staticmethod
