@@ -144,7 +144,10 @@ def main() -> None:
                 found[row["document"]][word] = tags[tag]
     with (options.output / "predictions.jsonl").open("w", encoding="utf-8") as file:
         for document, of_words in zip(test, found, strict=True):
-            row = {"document": document["id"], "spans": spans(words_of(document)[0], of_words)}
+            found_spans = spans(words_of(document)[0], of_words)
+            for span in found_spans:
+                span["text"] = document["text"][span["start"] : span["end"]]
+            row = {"document": document["id"], "spans": found_spans}
             file.write(json.dumps(row) + "\n")
     print(json.dumps({"tokens": tokens, "seconds": seconds, "steps": trainer.state.global_step}))
 

@@ -22,8 +22,9 @@ from medner.predictions import Prediction
 from medner.token_cache import tokenise_once
 from medner.windows import TokenizedDocument, Window, cut
 
-_POOL = 16  # effective batches that are sorted by length together
-_JITTER = 0.1  # of the length, so that a window's neighbours change from epoch to epoch
+# Effective batches that are sorted by length together, at most, and pools of an epoch, at least:
+# which windows make a pool is drawn anew each time, so that a window's neighbours change.
+_BATCHES, _POOLS = 16, 4
 
 
 def effective_batches(
@@ -41,13 +42,13 @@ def effective_batches(
     """
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(lengths))
-    noisy = lengths * rng.uniform(1 - _JITTER, 1 + _JITTER, len(lengths))
-    batches = []
-    for at in range(0, len(order), size * _POOL):
-        pool = order[at : at + size * _POOL]
-        pool = pool[np.argsort(-noisy[pool], kind="stable")]
-        batches += [pool[i : i + size] for i in range(0, len(pool), size)]
     whole = len(lengths) // size
+    together = size * max(1, min(_BATCHES, whole // _POOLS))
+    batches = []
+    for at in range(0, len(order), together):
+        pool = order[at : at + together]
+        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        batches += [pool[i : i + size] for i in range(0, len(pool), size)]
     return [batches[i] for i in [*rng.permutation(whole), *range(whole, len(batches))]]
 
 

@@ -65,8 +65,45 @@ def test_an_encoder_gives_what_it_gave(mirror: Path, name: str, autocast: bool) 
     assert (our_gradient - their_gradient).norm() <= tolerance * their_gradient.norm()
 
 
-def test_dropout_of_attention_is_left_to_transformers() -> None:
-    """With all of the shares dropped nothing comes out, which no share kept would give."""
+@pytest.mark.parametrize("p", [0.1, 0.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_of_attention_drops_shares_and_scales_the_others(
+    p: float, dtype: torch.dtype
+) -> None:
+    """What comes out, and its gradient, with what was dropped drawn once more from the seed."""
+    tensors = [torch.randn(2, 3, 17, 8, dtype=dtype) for _ in range(3)]
+    ours, theirs = ([each.clone().requires_grad_() for each in tensors] for _ in range(2))
+    mask = (torch.arange(17) < torch.tensor([[17], [9]]))[:, None, None]
+    torch.manual_seed(1)
+    found, _ = attention(nn.Identity(), *ours, mask, dropout=p)
+    torch.manual_seed(1)
+    kept = Dropout(p)(torch.ones(2, 3, 17, 17))
+    assert 0 < (kept == 0).float().mean() < 1
+    query, key, value = (each.float() for each in theirs)
+    scores = (query @ key.transpose(2, 3)) * 8**-0.5
+    shares = scores.masked_fill(~mask, -torch.inf).softmax(-1) * kept
+    expected = (shares @ value).transpose(1, 2)
+    for result in (found, expected):
+        result.float().square().sum().backward()
+    close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0.2, "rtol": 0.05}
+    torch.testing.assert_close(found.float(), expected, **close)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, **close)
+
+
+def test_dropout_of_attention_is_an_encoders_own(mirror: Path) -> None:
+    """As its configuration has it where it trains, and off elsewhere."""
+    name = MODELS["biobert"]
+    encoder = build_encoder(encoder_config(mirror / name, TAGS, 0.5, 512, 0.0), mirror / name)
+    ids = torch.randint(5, 500, (1, 40), generator=torch.manual_seed(1))
+    with torch.no_grad():
+        trained = [encoder.train()(input_ids=ids).logits for _ in range(2)]
+        found = [encoder.eval()(input_ids=ids).logits for _ in range(2)]
+    assert not torch.allclose(*trained)
+    torch.testing.assert_close(*found)
+
+
+def test_all_shares_dropped_is_left_to_transformers() -> None:
     query = torch.randn(1, 1, 4, 4)
     found, _ = attention(nn.Identity(), query, query, query, None, dropout=1.0)
     assert not found.any()
