@@ -150,6 +150,17 @@ def _solve_block(
         best = raised
 
 
+def find_spans(
+    tokenised: TokenizedDocument,
+    log_probs: NDArray[np.floating],
+    labels: Labels,
+    subtokens: str = "bio",
+) -> Prediction:
+    """The spans of a document alone, for who counts them; else as :func:`predict`."""
+    segments = _segments(tokenised, log_probs, _heard(tokenised, subtokens))
+    return Prediction(tokenised.document.id, spans_of(segments, tokenised, labels))
+
+
 def predict(
     tokenised: TokenizedDocument,
     log_probs: NDArray[np.floating],
@@ -171,29 +182,41 @@ def predict(
     Raises:
         UserError: if a probability is not a number.
     """
-    if np.isnan(log_probs).any():
-        raise UserError(
-            f"document {tokenised.document.id}: the model's output is not a number; if training "
-            "went well, try another trainer.precision"
-        )
-    copied = subtokens == "copied"
-    heard = ~tokenised.inside_word if copied else np.ones(len(tokenised), dtype=bool)
-    segments = (
-        decode_words(log_probs, heard) if copied else decode(log_probs, tokenised.inside_word)
-    )
+    heard = _heard(tokenised, subtokens)
+    segments = _segments(tokenised, log_probs, heard)
     best = log_probs.argmax(axis=1)
+    likeliest = np.exp(log_probs[np.arange(len(best)), best]).clip(0, 1)
     names = labels.tags
     return Prediction(
         tokenised.document.id,
         spans=spans_of(segments, tokenised, labels, _evidence(segments, log_probs, heard)),
         tokens=Tokens(
             offsets=tuple(zip(tokenised.starts.tolist(), tokenised.ends.tolist(), strict=True)),
-            tags=tuple(names[tag] for tag in best),
-            confidence=tuple(np.exp(log_probs.max(axis=1)).clip(0, 1).tolist()),
+            tags=tuple(map(names.__getitem__, best.tolist())),
+            confidence=tuple(likeliest.tolist()),
             classes=len(names),
-            copied=copied,
+            copied=subtokens == "copied",
         ),
     )
+
+
+def _heard(tokenised: TokenizedDocument, subtokens: str) -> NDArray[np.bool_]:
+    """Which tokens have a say in spans, shape (tokens,)."""
+    copied = subtokens == "copied"
+    return ~tokenised.inside_word if copied else np.ones(len(tokenised), dtype=bool)
+
+
+def _segments(
+    tokenised: TokenizedDocument, log_probs: NDArray[np.floating], heard: NDArray[np.bool_]
+) -> list[tuple[int, int, int]]:
+    if np.isnan(log_probs).any():
+        raise UserError(
+            f"document {tokenised.document.id}: the model's output is not a number; if training "
+            "went well, try another trainer.precision"
+        )
+    if heard.all():
+        return decode(log_probs, tokenised.inside_word)
+    return decode_words(log_probs, heard)
 
 
 def decode_words(
@@ -218,14 +241,12 @@ def _evidence(
     ``heard``, shape (tokens,)."""
     if not segments:
         return []
-    of_segments = [first + np.flatnonzero(heard[first:after]) for _, first, after in segments]
-    rows = np.concatenate(of_segments)
-    tags = np.concatenate(
-        [
-            2 * kind + 2 - (tokens == first)
-            for (kind, first, _), tokens in zip(segments, of_segments, strict=True)
-        ]
-    )
+    kinds, firsts, afters = np.array(segments).T
+    lengths = afters - firsts
+    of_segment = np.repeat(np.arange(len(segments)), lengths)
+    rows = np.arange(lengths.sum()) + np.repeat(afters - lengths.cumsum(), lengths)
+    of_segment, rows = of_segment[heard[rows]], rows[heard[rows]]
+    tags = 2 * kinds[of_segment] + 2 - (rows == firsts[of_segment])
     others = np.minimum(log_probs[rows], 0.0)  # a copy; rounding may lift a certain one above 0
     own = others[np.arange(len(rows)), tags]
     others[np.arange(len(rows)), tags] = -np.inf
@@ -234,15 +255,19 @@ def _evidence(
     if others.shape[1] > LIKELIEST:
         rest = np.exp(others[:, LIKELIEST:]).sum(axis=1, keepdims=True)
         kept.append(np.log(np.clip(rest, np.exp(_LEAST), 1.0)))
-    ends = np.cumsum([len(tokens) for tokens in of_segments])[:-1]
+    values = np.maximum(np.hstack(kept), _LEAST)
+    counts = np.bincount(of_segment)
+    ends = counts.cumsum()
+    means = np.add.reduceat(values[:, 0], ends - counts, dtype=np.float64) / counts
+    tokens, log_probs_kept = rows.tolist(), list(map(tuple, values.tolist()))
     return [
         {
-            "confidence": float(np.exp(values[:, 0].mean())),
-            "tokens": tuple(tokens.tolist()),
-            "log_probs": tuple(map(tuple, values.tolist())),
+            "confidence": confidence,
+            "tokens": tuple(tokens[end - count : end]),
+            "log_probs": tuple(log_probs_kept[end - count : end]),
         }
-        for tokens, values in zip(
-            of_segments, np.split(np.maximum(np.hstack(kept), _LEAST), ends), strict=True
+        for confidence, count, end in zip(
+            np.exp(means).tolist(), counts.tolist(), ends.tolist(), strict=True
         )
     ]
 

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from medner.datamodule import Batch, NerDataModule
-from medner.decoding import predict
+from medner.decoding import find_spans, predict
 from medner.documents import Document
 from medner.encoder import TokenizerFiles, build_encoder
 from medner.errors import UserError
@@ -198,18 +198,19 @@ class NerModule(pl.LightningModule):
             )
 
     def decode(
-        self, batch: Batch, logits: torch.Tensor, stitcher: Stitcher
+        self, batch: Batch, logits: torch.Tensor, stitcher: Stitcher, spans_alone: bool = False
     ) -> list[tuple[TokenizedDocument, Prediction]]:
         """The documents that this batch completes, with what is found in them.
 
         Args:
             logits: as of ``forward``.
             stitcher: holds the windows of the batches before.
+            spans_alone: whether confidences and tokens are left out.
         """
         log_probs = logits.log_softmax(dim=-1).cpu().numpy()
-        subtokens = self.hparams.subtokens
+        find = find_spans if spans_alone else predict
         return [
-            (tokens, predict(tokens, values, self.labels, subtokens))
+            (tokens, find(tokens, values, self.labels, self.hparams.subtokens))
             for tokens, values in stitcher.add(batch.windows, log_probs[:, batch.lead :])
         ]
 
@@ -219,7 +220,7 @@ class NerModule(pl.LightningModule):
     def validation_step(self, batch: Batch) -> None:
         logits = self(batch)
         self.token_accuracy.update(logits.flatten(0, 1), batch.labels.flatten())
-        decoded = self.decode(batch, logits, self._stitcher)
+        decoded = self.decode(batch, logits, self._stitcher, spans_alone=True)
         documents = [tokens.document for tokens, _ in decoded]
         self.span_counts.update(documents, [prediction for _, prediction in decoded])
         for tokens, prediction in decoded:

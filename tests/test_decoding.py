@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medner.decoding import INSIDE_WORD, decode, predict
+from medner.decoding import INSIDE_WORD, decode, find_spans, predict
 from medner.documents import Document
 from medner.errors import UserError
 from medner.labels import Labels
@@ -312,6 +312,19 @@ def test_spans_of_any_tokens_are_disjoint(text, data):
     spans = predict(tokenised(text, *offsets), given_tags(*tags), LABELS).spans
     assert all(left.end <= right.start for left, right in pairwise(spans))
     assert all(text[s.start : s.end] == text[s.start : s.end].strip() for s in spans)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 12), st.sampled_from(["bio", "copied"]))
+def test_spans_alone_are_those_of_a_prediction(seed: int, tokens: int, subtokens: str) -> None:
+    rng = np.random.default_rng(seed)
+    offsets = [(2 * at, 2 * at + 1) for at in range(tokens)]
+    document = tokenised("x " * tokens, *offsets)
+    document.inside_word[1:] = rng.random(max(0, tokens - 1)) < 0.4
+    log_probs = log_softmax(3 * rng.normal(size=(tokens, 5)))
+    whole = predict(document, log_probs, LABELS, subtokens)
+    alone = find_spans(document, log_probs, LABELS, subtokens)
+    assert found(alone) == found(whole)
+    assert alone.tokens is None and not any(span.tokens for span in alone.spans)
 
 
 @pytest.mark.parametrize("types", [1, 2, 4])
