@@ -47,15 +47,16 @@ fuzz: install  ## hostile input, 20,000 cases a reader and more: make fuzz SEED=
 	MEDNER_FUZZ_CASES=$(CASES) MEDNER_FUZZ_SEED=$(SEED) \
 		.venv/bin/python -m pytest tests/test_fuzz.py --numprocesses 2 --dist worksteal
 
-# twenty minutes on two cores; scaling.py, to a hundred thousand documents, is run by itself
+# about an hour on two cores; scaling.py, to 100,000 documents, is run by itself
 bench: install  ## what is fast, and beside what: make bench RUN=runs/FOLDER CORPORA=corpora > bench.md
 	@test -d '$(RUN)' || { echo "error: RUN=$(RUN) is no folder: give that of a run"; exit 1; }
 	@.venv/bin/python bench/wait.py && echo
 	@.venv/bin/python bench/training_step.py && echo
 	@.venv/bin/python bench/training.py $(ARGS) corpora_dir='$(CORPORA)' data.split.test=20 \
-		trainer.max_epochs=2 && echo
+		trainer.max_epochs=3 && echo
 	@.venv/bin/python bench/inference.py '$(RUN)' && echo
-	@.venv/bin/python bench/inference.py '$(RUN)' '$(CORPORA)/bc5cdr/CDR_TestSet.PubTator.txt'
+	@.venv/bin/python bench/inference.py '$(RUN)' '$(CORPORA)/bc5cdr/CDR_TestSet.PubTator.txt' && echo
+	@.venv/bin/python bench/decoding.py '$(CORPORA)/bc5cdr/CDR_TestSet.PubTator.txt'
 
 define NEXT
 

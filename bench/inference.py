@@ -4,10 +4,10 @@
     python bench/inference.py runs/FOLDER corpora/bc5cdr/CDR_TestSet.PubTator.txt
 
 Texts are the run's own test documents, and those of a file of PubTator. Both sides take the same
-exported model. The pipeline has ``aggregation_strategy="simple"`` and ``stride=128``, with batches
-of 1 and 8; MedNER finds spans as ``predict.py`` does. Each measurement is a process of its own
-that has read a few of the texts before the clock runs; they take turns, and what stands there are
-medians.
+exported model, in fp32 and in what else the machine multiplies matrices in. The pipeline has
+``aggregation_strategy="simple"`` and ``stride=128``, with batches of 1 and 8; MedNER finds spans as
+``predict.py`` does. Each measurement is a process of its own that has read a few of the texts
+before the clock runs; they take turns, and what stands there are medians.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from machine import machine, markdown, operations, peak
+from machine import has_bf16, machine, markdown, operations, peak
 from tokenizers import Tokenizer
 from transformers import AutoModelForTokenClassification, pipeline
 
@@ -38,9 +38,10 @@ from medner.systems import from_hub
 ROOT = Path(__file__).resolve().parent.parent
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 SIDES = (
-    "pipeline fp32 1", "pipeline bf16 1", "pipeline bf16 8", "MedNER 32 8", "MedNER bf16-mixed 8",
+    *("pipeline fp32 1", "pipeline fp32 8", "MedNER 32 8"),
+    *(("pipeline bf16 1", "pipeline bf16 8", "MedNER bf16-mixed 8") if has_bf16() else ()),
     *(() if torch.cuda.is_available() else ("MedNER int8 8",)),
-)  # fmt: skip
+)
 TURNS, FIRST = 3, 4
 
 
@@ -125,7 +126,7 @@ def table(
     measured: dict[str, list[dict[str, float]]], tokens: int, whole: float, scored: bool
 ) -> list[tuple[str, ...]]:
     """Times, as ratios to the fastest pipeline's."""
-    fastest = {precision: peak(dtype) for precision, dtype in DTYPES.items()}
+    fastest = {name: peak(DTYPES[name]) for name in ("fp32", *(["bf16"] if has_bf16() else []))}
     seconds = {
         side: statistics.median(turn["seconds"] for turn in turns)
         for side, turns in measured.items()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from medner.hardware import cpu_precision
+
 PACKAGES = ("torch", "transformers", "pytorch-lightning", "tokenizers")
 _SIZE = 3072  # of the matrices: 38 MB each in fp32, more than caches hold
 
@@ -27,6 +29,11 @@ def _processor() -> str:
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def has_bf16() -> bool:
+    """Whether it multiplies matrices faster in bf16."""
+    return torch.cuda.is_available() or cpu_precision() is not None
 
 
 def peak(dtype: torch.dtype) -> float:

