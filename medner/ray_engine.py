@@ -17,6 +17,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -192,6 +193,7 @@ def _predict(job: Job, parts: Sequence[Shard], left: Sequence[Shard], output: Ou
 @contextmanager
 def _cluster() -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # no cluster that nobody has asked for
     # it calls an error that the arguments of an actor are in its object store, where it puts them
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
@@ -201,6 +203,11 @@ def _cluster() -> Iterator[None]:
     try:
         with redirect_stdout(sys.stderr):  # it tells there what has died
             yield
+    except BaseException as error:
+        # they hold what Ray executes, which asks for the cluster when it is let go: at the
+        # interpreter's end it would begin another one, and wait for ever
+        clear_frames(error.__traceback__)
+        raise
     finally:
         ray.shutdown()
 

@@ -120,6 +120,38 @@ def test_killed_worker_node_and_command_leave_what_one_process_finds(
 
 
 @pytest.mark.slow
+def test_a_signal_while_ray_makes_its_iterator(
+    learned: Path, corpora: Path, tmp_path: Path, verbs_environment: dict[str, str],
+    own_ray: dict[str, str],
+) -> None:  # fmt: skip
+    """Ray then leaves its executor to the interpreter's end, where that began another cluster and
+    waited for ever."""
+    given = shards(tmp_path / "shards", corpora, 8, 20)
+    (tmp_path / "signalled.py").write_text(
+        "import os, runpy, signal, sys\n"
+        "from ray.data._internal.iterator.iterator_impl import DataIteratorImpl\n"
+        "made = DataIteratorImpl._to_ref_bundle_iterator\n"
+        "def signalled(self):\n"
+        "    result = made(self)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return result\n"
+        "DataIteratorImpl._to_ref_bundle_iterator = signalled\n"
+        "sys.argv.pop(0)\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    words = [f"input={given}", f"output={tmp_path}/out", f"output_dir={learned}"]
+    words += ["text_column=abstract", "id_column=pmid", "engine=ray", "engine.actors=1"]
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "signalled.py", "predict.py", *words], cwd=ROOT,
+        env=verbs_environment | own_ray | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == 75, ended.stderr
+    said = ended.stderr.splitlines()
+    assert said[-1] == "interrupted by SIGTERM; to go on: the same command", ended.stderr
+
+
+@pytest.mark.slow
 def test_a_signal_ends_it_with_what_to_type(
     run: Run, learned: Path, corpora: Path, tmp_path: Path, verbs_environment: dict[str, str],
     own_ray: dict[str, str],
