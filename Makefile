@@ -40,7 +40,7 @@ browser:  # the pages are tried in a real one
 			chromium chromium-driver >/dev/null; \
 	} || { echo "error: the slow tests need chromium and chromedriver (Debian: chromium-driver)"; exit 1; }
 
-test-slow: install browser  ## the slow tests: kills, and every command that the pages show: twenty minutes
+test-slow: install browser  ## the slow tests: kills, and every command that the pages show: 25 minutes
 	.venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 fuzz: install  ## hostile input, 20,000 cases a reader and more: make fuzz SEED=7 CASES=1000

@@ -171,7 +171,10 @@ def test_a_signal_ends_it_with_what_to_type(
         while process.poll() is None and not list(out.glob(".shards/*.json")):
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate()
+        try:
+            said, _ = process.communicate(timeout=240)
+        finally:
+            process.kill()
     assert process.returncode == 75, said
     assert said.splitlines()[-1] == "interrupted by SIGTERM; to go on: the same command"
     impatient = tmp_path / "impatient"
