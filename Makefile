@@ -40,14 +40,14 @@ browser:  # the pages are tried in a real one
 			chromium chromium-driver >/dev/null; \
 	} || { echo "error: the slow tests need chromium and chromedriver (Debian: chromium-driver)"; exit 1; }
 
-test-slow: install browser  ## the slow tests: kills, and every command that the pages show: 25 minutes
+test-slow: install browser  ## the slow tests: kills, and every command that the pages show: half an hour
 	.venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 fuzz: install  ## hostile input, 20,000 cases a reader and more: make fuzz SEED=7 CASES=1000
 	MEDNER_FUZZ_CASES=$(CASES) MEDNER_FUZZ_SEED=$(SEED) \
 		.venv/bin/python -m pytest tests/test_fuzz.py --numprocesses 2 --dist worksteal
 
-# about an hour on two cores; scaling.py, to 100,000 documents, is run by itself
+# by its parts about an hour on two cores; scaling.py, to 100,000 documents, is run by itself
 bench: install  ## what is fast, and beside what: make bench RUN=runs/FOLDER CORPORA=corpora > bench.md
 	@test -d '$(RUN)' || { echo "error: RUN=$(RUN) is no folder: give that of a run"; exit 1; }
 	@.venv/bin/python bench/wait.py && echo

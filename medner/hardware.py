@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from medner.errors import ConfigError
 from medner.schema import HardwareConfig
 
-# AVX512_BF16 alone does not count: on an Intel Xeon that has it and no AMX, training in bf16 takes
-# 1.8 times as long as in fp32 (docs/speed.md).
+# AVX512_BF16 alone does not count: on an Intel Xeon that has it and no AMX, a step in bf16 takes
+# 1.5 times as long as in fp32 (docs/speed.md).
 _BF16 = "amx_bf16"
 
 # Bytes that BERT-base takes in training: parameters, gradients and Adam's two moments, in fp32 and

@@ -44,8 +44,10 @@ def proposed(name: str, flags: str | None, monkeypatch: pytest.MonkeyPatch, **gi
 @pytest.mark.parametrize(
     ("flags", "precision"),
     [
+        ("amx_bf16 amx_tile", "bf16-mixed"),
         ("avx512_bf16 amx_bf16 amx_tile", "bf16-mixed"),
         ("avx512f avx512_bf16", None),  # slower in it than in fp32
+        ("avx2 avx512f", None),
         (None, None),  # no Linux
     ],
 )
